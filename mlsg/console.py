@@ -1,0 +1,131 @@
+"""What people see while mlsg works: notes, tables and progress on stderr, results on stdout.
+
+rich is imported when something is first drawn, so that `mlsg --help` stays instant.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class Progress(Protocol):
+    """A running job: `advance(16, loss=0.31)` counts units and shows fields beside the bar."""
+
+    def advance(self, units: int = 1, **fields: object) -> None: ...
+
+
+def stderr() -> Console:
+    """A rich console on stderr, made anew so that redirected streams are honoured."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def stdout() -> Console:
+    """A rich console on stdout; 100 columns where stdout is no terminal."""
+    from rich.console import Console
+
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 100)
+
+
+def note(text: str) -> None:
+    """One line for people, on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def rows_table(rows: Iterable[tuple[str, str]]) -> None:
+    """Two columns, name and value, on stderr."""
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim")
+    table.add_column()
+    for row in rows:
+        table.add_row(*row)
+    stderr().print(table)
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[str] = ()) -> None:
+    """A table on stdout; columns named in `numbers` are set flush right."""
+    from rich import box
+    from rich.table import Table
+
+    drawn = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for column in columns:
+        drawn.add_column(column, justify="right" if column in numbers else "left")
+    for row in rows:
+        drawn.add_row(*row)
+    stdout().print(drawn)
+
+
+@contextlib.contextmanager
+def progress(description: str, total: int | None, unit: str, *, done: int = 0) -> Iterator[Progress]:
+    """Progress with rate and time left on stderr: a live bar on a terminal, else a line every 30 seconds."""
+    if sys.stderr.isatty():
+        with _live_bar(description, total, unit, done) as bar:
+            yield bar
+    else:
+        yield _Lines(description, total, unit, done)
+
+
+class _Lines:
+    """Progress for logs: a line now and then."""
+
+    def __init__(self, description: str, total: int | None, unit: str, done: int) -> None:
+        self._text = (description, unit)
+        self._total, self._done, self._start = total, done, done
+        self._began = self._spoke = time.monotonic()
+
+    def advance(self, units: int = 1, **fields: object) -> None:
+        self._done += units
+        now = time.monotonic()
+        if now - self._spoke < 30:
+            return
+        self._spoke = now
+        description, unit = self._text
+        rate = (self._done - self._start) / (now - self._began)
+        line = f"{description}: {self._done}{f'/{self._total}' if self._total else ''} {unit}, {rate:.1f} {unit}/s"
+        if self._total and rate:
+            line += f", {(self._total - self._done) / rate:.0f} s left"
+        note(line + "".join(f", {name} {value}" for name, value in fields.items()))
+
+
+class _Bar:
+    """Progress for a terminal."""
+
+    def __init__(self, bar: object, task: object, unit: str, done: int) -> None:
+        self._bar, self._task, self._unit = bar, task, unit
+        self._done, self._began = 0, time.monotonic()
+        self._start = done
+        self._fields: dict[str, object] = {}
+
+    def advance(self, units: int = 1, **fields: object) -> None:
+        self._done += units
+        self._fields.update(fields)
+        rate = self._done / max(time.monotonic() - self._began, 1e-9)
+        shown = [f"{rate:.0f} {self._unit}/s", *(f"{name} {value}" for name, value in self._fields.items())]
+        self._bar.update(self._task, advance=units, fields_text="  ".join(shown))  # type: ignore[attr-defined]
+
+
+@contextlib.contextmanager
+def _live_bar(description: str, total: int | None, unit: str, done: int) -> Iterator[_Bar]:
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        TextColumn("{task.fields[fields_text]}"),
+    )
+    with RichProgress(*columns, console=stderr(), transient=True) as bar:
+        task = bar.add_task(description, total=total, completed=done, fields_text="")
+        yield _Bar(bar, task, unit, done)

@@ -1,0 +1,166 @@
+"""Recipes: the settings of all stages, one TOML file each, read into frozen dataclasses.
+
+A recipe may `extends = "other"`; `--set section.key=value` comes last. The settings of an objective belong to its own
+file in `mlsg/objectives/`, so the table `[objective]` stays plain here and is checked by `mlsg.objectives.read`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from mlsg.errors import SettingError, nearest
+from mlsg.packaged import packaged_folder
+from mlsg.settings import Between, parse_assignment, read_settings
+
+DEFAULT_RECIPE = "zero_shot"
+
+Precision = Literal["float32", "bf16"]
+
+
+@dataclass(frozen=True)
+class PrepareSettings:
+    """Settings of `mlsg prepare`: which sentences, and which of them are left out."""
+
+    lang: Annotated[str, "language of the sentences"] = "en"
+    corpus: Annotated[str, "a corpus declared in langs/<lang>.toml; empty: the language's default"] = ""
+    limit: Annotated[int, "at most this many sentences, a seeded sample; 0: all", Between(0)] = 0
+    min_chars: Annotated[int, "shorter sentences are left out; a character of an unspaced script counts 3", Between(0)] = 10
+    max_chars: Annotated[int, "longer sentences are left out; a character of an unspaced script counts 3", Between(1)] = 400
+    drop_evaluation: Annotated[bool, "leave out sentences of evaluation sets, unless the corpus is declared transductive"] = True
+    seed: Annotated[int, "seed of the sample", Between(0)] = 0
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Settings of `mlsg train` that every objective shares; defaults are the paper's (design, part 4)."""
+
+    model: Annotated[str, "base: hub id, local folder or sentence-transformers folder; starter: the embedded one"] = (
+        "bert-base-multilingual-cased"
+    )
+    revision: Annotated[str, "hub revision of the base"] = "main"
+    epochs: Annotated[int, "passes over the sentences", Between(1)] = 1
+    max_steps: Annotated[int, "stop after this many steps; 0: never", Between(0)] = 0
+    batch_size: Annotated[int, "sentences a step, over all processes", Between(2)] = 16
+    learning_rate: Annotated[float, "peak learning rate", Between(0)] = 5e-5
+    warmup: Annotated[float, "share of the steps with linear warm-up, linear decay after", Between(0, 1)] = 0.1
+    betas: Annotated[tuple[float, float], "AdamW"] = (0.9, 0.9)
+    epsilon: Annotated[float, "AdamW", Between(0)] = 1e-6
+    weight_decay: Annotated[float, "on matrices; 0 on biases and LayerNorm", Between(0)] = 0.01
+    clip: Annotated[float, "largest gradient norm; 0: no clipping", Between(0)] = 1.0
+    max_length: Annotated[int, "tokens a sentence, special ones included", Between(3)] = 128
+    train_embeddings: Annotated[bool, "false: the embedding layer stays frozen"] = False
+    dev: Annotated[str, "pair set that picks the best weights; none: no dev evaluation"] = "stsb.en@dev"
+    dev_every: Annotated[int, "steps between two dev evaluations", Between(1)] = 50
+    keep: Annotated[Literal["best", "last"], "which weights are saved: best on dev, or last"] = "best"
+    patience: Annotated[int, "stop after this many dev evaluations without a new best; 0: never", Between(0)] = 10
+    collapse_above: Annotated[float, "stop when random pairs have a mean cosine above this", Between(0, 1)] = 0.995
+    precision: Annotated[Precision, "float32, or bf16 autocast"] = "float32"
+    seed: Annotated[int, "seed of the order, the head, the dropout and every other draw", Between(0)] = 1
+
+
+@dataclass(frozen=True)
+class EncoderSettings:
+    """How sentence vectors are read off the base; also the anchor of training."""
+
+    pooling: Annotated[Literal["cls", "mean", "max", "first_last"], "over the tokens of one layer (first_last: of two)"] = "cls"
+    layer: Annotated[int, "0: embeddings, 1..L: that layer, -1: the last", Between(-1)] = -1
+    transform: Annotated[str, "map fitted on vectors; none"] = "none"
+
+
+@dataclass(frozen=True)
+class EvalSettings:
+    """Settings of `mlsg eval`."""
+
+    langs: Annotated[tuple[str, ...], "languages to evaluate"] = ("en", "es", "ar", "tr")
+    family: Annotated[str, "only sets of this family; empty: each language's public sets"] = ""
+    suite: Annotated[Literal["sts"], "what is measured"] = "sts"
+    resamples: Annotated[int, "bootstrap resamples of pairs", Between(100)] = 1000
+    seed: Annotated[int, "seed of the bootstrap", Between(0)] = 0
+    precision: Annotated[Precision, "of the encoder's forward pass"] = "float32"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All settings of one run; `objective` is checked by the objective that it names."""
+
+    name: str
+    summary: str = ""
+    prepare: PrepareSettings = field(default_factory=PrepareSettings)
+    train: TrainSettings = field(default_factory=TrainSettings)
+    objective: Mapping[str, Any] = field(default_factory=lambda: {"name": "self_guided"})
+    encoder: EncoderSettings = field(default_factory=EncoderSettings)
+    eval: EvalSettings = field(default_factory=EvalSettings)
+
+
+_SECTIONS: Mapping[str, type] = {
+    "prepare": PrepareSettings,
+    "train": TrainSettings,
+    "encoder": EncoderSettings,
+    "eval": EvalSettings,
+}
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that come with mlsg, sorted."""
+    return sorted(path.stem for path in packaged_folder("pipelines").glob("*.toml"))
+
+
+def load_recipe(name: str = DEFAULT_RECIPE, assignments: Sequence[str] = ()) -> Recipe:
+    """Recipe `name` (a name, or the path of a .toml file) with `section.key=value` assignments applied.
+
+    Raises SettingError for an unknown recipe, section or key, a wrong type, and `extends` in a circle.
+    """
+    tables = _merged_tables(name, seen=())
+    for assignment in assignments:
+        key, value = parse_assignment(assignment)
+        section, dot, entry = key.partition(".")
+        if not dot:
+            raise SettingError(f'--set "{assignment}" names no section', "write it as --set section.key=value")
+        if section not in {*_SECTIONS, "objective"}:
+            raise SettingError(f'unknown section "{section}" in --set', nearest(section, [*_SECTIONS, "objective"]))
+        tables.setdefault(section, {})[entry] = value
+    return _build(Path(name).stem, tables)
+
+
+def _merged_tables(name: str, seen: tuple[str, ...]) -> dict[str, Any]:
+    if name in seen:
+        raise SettingError(f"recipes extend one another in a circle: {' -> '.join([*seen, name])}", "break the circle")
+    tables = _read(name)
+    parent = tables.pop("extends", None)
+    if parent is None:
+        return tables
+    merged = _merged_tables(parent, (*seen, name))
+    for key, value in tables.items():
+        if isinstance(value, dict) and key != "objective":
+            merged[key] = {**merged.get(key, {}), **value}
+        elif key == "objective" and value.get("name", merged.get(key, {}).get("name")) == merged.get(key, {}).get("name"):
+            merged[key] = {**merged.get(key, {}), **value}
+        else:
+            merged[key] = value
+    return merged
+
+
+def _read(name: str) -> dict[str, Any]:
+    path = Path(name) if name.endswith(".toml") else packaged_folder("pipelines") / f"{name}.toml"
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingError(f'unknown recipe "{name}"', nearest(name, recipe_names())) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise SettingError(f"recipe {path} cannot be read: {error}", "mend the file") from None
+
+
+def _build(name: str, tables: dict[str, Any]) -> Recipe:
+    known = {*_SECTIONS, "objective", "summary"}
+    for key in tables:
+        if key not in known:
+            raise SettingError(f'unknown key "{key}" in recipe {name}', nearest(key, known))
+    sections = {
+        key: read_settings(cls, tables.get(key, {}), f"[{key}] of recipe {name}") for key, cls in _SECTIONS.items()
+    }
+    objective = {"name": "self_guided", **tables.get("objective", {})}
+    return Recipe(name=name, summary=tables.get("summary", ""), objective=objective, **sections)

@@ -1,0 +1,117 @@
+"""Typed settings: a TOML table read into a frozen dataclass.
+
+A field is declared as `batch_size: Annotated[int, "sentences a step", Between(1)] = 16`. The string is what
+`mlsg show` prints beside the value; the bound is checked here. Unknown keys and wrong types name the nearest known key.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tomllib
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, TypeVar
+
+from mlsg.errors import SettingError, nearest
+
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True)
+class Between:
+    """Closed bounds of a number."""
+
+    low: float
+    high: float = float("inf")
+
+    def __str__(self) -> str:
+        return f"at least {self.low:g}" if self.high == float("inf") else f"from {self.low:g} to {self.high:g}"
+
+
+def read_settings(cls: type[T], table: Mapping[str, Any], where: str) -> T:
+    """The dataclass `cls` with the values of `table`; `where` names the table in errors (`[train] of recipe sg`).
+
+    Raises SettingError for an unknown key, a wrong type, an unknown choice or a number out of bounds.
+    """
+    hints = typing.get_type_hints(cls, include_extras=True)
+    values = {}
+    for key, value in table.items():
+        if key not in hints:
+            raise SettingError(f'unknown key "{key}" in {where}', nearest(key, hints))
+        values[key] = _checked(value, hints[key], f"{where}: {key}")
+    return cls(**values)
+
+
+def meanings(cls: type) -> dict[str, str]:
+    """Field name -> the sentence that says what it means."""
+    hints = typing.get_type_hints(cls, include_extras=True)
+    return {name: next((m for m in _metadata(hint) if isinstance(m, str)), "") for name, hint in hints.items()}
+
+
+def table_of(settings: object) -> dict[str, Any]:
+    """The plain JSON-able table of a settings dataclass (tuples become lists)."""
+    return json.loads(json.dumps(dataclasses.asdict(settings)))  # type: ignore[call-overload]
+
+
+def parse_assignment(text: str) -> tuple[str, Any]:
+    """`train.batch_size=32` -> ("train.batch_size", 32); a value that is no TOML is taken as a string."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise SettingError(f'"{text}" is no setting', "write it as --set section.key=value")
+    try:
+        parsed = tomllib.loads(f"value = {value.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value.strip()
+    return key.strip(), parsed
+
+
+def _metadata(hint: Any) -> Iterator[Any]:
+    yield from getattr(hint, "__metadata__", ())
+
+
+def _checked(value: Any, hint: Any, where: str) -> Any:
+    plain = hint.__origin__ if hasattr(hint, "__metadata__") else hint
+    result = _typed(value, plain, where)
+    for bound in _metadata(hint):
+        if isinstance(bound, Between) and not bound.low <= result <= bound.high:
+            raise SettingError(f"{where} is {value!r}", f"give a number {bound}")
+    return result
+
+
+def _typed(value: Any, plain: Any, where: str) -> Any:
+    origin = typing.get_origin(plain)
+    if origin is Literal:
+        choices = typing.get_args(plain)
+        if value not in choices:
+            raise SettingError(f"{where} is {value!r}", nearest(str(value), map(str, choices)))
+        return value
+    if origin is tuple:
+        return _typed_tuple(value, typing.get_args(plain), where)
+    if origin is dict or plain is dict or isinstance(plain, types.GenericAlias):
+        if not isinstance(value, dict):
+            raise _wrong_type(where, "a table", value)
+        return dict(value)
+    if plain is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, plain) or (plain is not bool and isinstance(value, bool)):
+        raise _wrong_type(where, _NAMES.get(plain, plain.__name__), value)
+    return value
+
+
+def _typed_tuple(value: Any, kinds: tuple[Any, ...], where: str) -> tuple[Any, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise _wrong_type(where, "a list", value)
+    if kinds[-1] is Ellipsis:
+        return tuple(_typed(item, kinds[0], where) for item in value)
+    if len(value) != len(kinds):
+        raise _wrong_type(where, f"a list of {len(kinds)}", value)
+    return tuple(_typed(item, kind, where) for item, kind in zip(value, kinds, strict=True))
+
+
+_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+
+
+def _wrong_type(where: str, wanted: str, value: object) -> SettingError:
+    return SettingError(f"{where} must be {wanted}, not {json.dumps(value, default=str)}", "mend the value")
