@@ -89,6 +89,8 @@ def _typed(value: Any, plain: Any, where: str) -> Any:
         return value
     if origin is tuple:
         return _typed_tuple(value, typing.get_args(plain), where)
+    if origin is types.UnionType:
+        return _typed_union(value, typing.get_args(plain), where)
     if origin is dict or plain is dict or isinstance(plain, types.GenericAlias):
         if not isinstance(value, dict):
             raise _wrong_type(where, "a table", value)
@@ -98,6 +100,15 @@ def _typed(value: Any, plain: Any, where: str) -> Any:
     if not isinstance(value, plain) or (plain is not bool and isinstance(value, bool)):
         raise _wrong_type(where, _NAMES.get(plain, plain.__name__), value)
     return value
+
+
+def _typed_union(value: Any, kinds: tuple[Any, ...], where: str) -> Any:
+    for kind in kinds:
+        try:
+            return _typed(value, kind, where)
+        except SettingError:
+            continue
+    raise _wrong_type(where, " or ".join(_NAMES.get(kind, "a list") for kind in kinds if kind is not type(None)), value)
 
 
 def _typed_tuple(value: Any, kinds: tuple[Any, ...], where: str) -> tuple[Any, ...]:
