@@ -1,0 +1,241 @@
+"""The commands of mlsg: each parses, calls one function and prints. What they do is written where they call."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mlsg.faults import exit_code_of
+
+if TYPE_CHECKING:
+    from mlsg.pipeline import Surroundings
+
+app = typer.Typer(
+    name="mlsg",
+    help="Sentence vectors for languages without labels: prepare text, train an encoder, evaluate it per language.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+WorkspaceOption = Annotated[
+    Path, typer.Option("--workspace", envvar="MLSG_WORKSPACE", help="Where artefacts live.", show_default=True)
+]
+DataRootOption = Annotated[
+    Path | None,
+    typer.Option("--data-root", envvar="MLSG_DATA_ROOT", help="Folder with original files of evaluation sets."),
+]
+LangsDirOption = Annotated[
+    list[Path] | None, typer.Option("--langs-dir", help="Folder with your own language TOMLs; may be repeated.")
+]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="Change a setting: --set train.batch_size=32; may be repeated.")
+]
+RecipeOption = Annotated[str, typer.Option("--recipe", help="Recipe whose settings are used (mlsg show lists them).")]
+JsonOption = Annotated[str | None, typer.Option("--json", help="Write the scores as JSON to a file, or - for stdout.")]
+MarkdownOption = Annotated[str | None, typer.Option("--markdown", help="Write the table as Markdown to a file, or -.")]
+
+DEFAULT_WORKSPACE = Path(".mlsg")
+
+
+def _surroundings(workspace: Path, langs_dir: list[Path] | None, data_root: Path | None) -> Surroundings:
+    from mlsg.pipeline import surroundings
+
+    return surroundings(workspace, langs_dir or (), data_root)
+
+
+def _assignments(pairs: list[str] | None, **options: object) -> list[str]:
+    """The --set texts, and before them the options that are shorthands for settings (`prepare__lang="tr"`)."""
+    import json
+
+    shorthands = [
+        f"{name.replace('__', '.')}={json.dumps(value)}" for name, value in options.items() if value is not None
+    ]
+    return [*shorthands, *(pairs or ())]
+
+
+@app.command()
+def prepare(
+    lang: Annotated[str | None, typer.Option("--lang", help="Language of the sentences.")] = None,
+    corpus: Annotated[str | None, typer.Option("--corpus", help="A declared corpus (mlsg langs).")] = None,
+    source: Annotated[list[Path] | None, typer.Option("--source", help="Your own file: txt, jsonl, csv, tsv, parquet; also .gz .xz .zst. May be repeated.")] = None,
+    column: Annotated[str, typer.Option("--column", help="Column that holds the text, for jsonl, csv, tsv, parquet.")] = "text",
+    limit: Annotated[int | None, typer.Option("--limit", help="A seeded sample of at most this many sentences.")] = None,
+    recipe: RecipeOption = "zero_shot",
+    set_: SetOption = None,
+    data_root: DataRootOption = None,
+    langs_dir: LangsDirOption = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+) -> None:
+    """Sentences to train on: read, cleaned, free of evaluation sentences."""
+    from mlsg.pipeline import run_prepare
+    from mlsg.recipes import load_recipe
+    from mlsg.report.stages import print_sentences
+
+    assignments = _assignments(set_, prepare__lang=lang, prepare__corpus=corpus, prepare__limit=limit)
+    around = _surroundings(workspace, langs_dir, data_root)
+    print_sentences(run_prepare(load_recipe(recipe, assignments), around, source or (), column))
+
+
+@app.command()
+def train(
+    model: Annotated[str | None, typer.Option("--model", help="Base: hub id, local folder, sentence-transformers folder, or starter.")] = None,
+    lang: Annotated[str | None, typer.Option("--lang", help="Train on the last sentences prepared of this language.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of every draw.")] = None,
+    recipe: RecipeOption = "zero_shot",
+    set_: SetOption = None,
+    data_root: DataRootOption = None,
+    langs_dir: LangsDirOption = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+) -> None:
+    """An encoder trained on the sentences prepared last."""
+    from mlsg.pipeline import last_sentences, run_train
+    from mlsg.recipes import load_recipe
+    from mlsg.report.stages import print_encoder
+
+    assignments = _assignments(set_, train__model=model, train__seed=seed)
+    around = _surroundings(workspace, langs_dir, data_root)
+    print_encoder(run_train(load_recipe(recipe, assignments), around, last_sentences(around, lang)))
+
+
+@app.command("eval")
+def evaluate(
+    langs: Annotated[str | None, typer.Option("--langs", help="Languages, as es,ar,tr.")] = None,
+    encoder: Annotated[list[str] | None, typer.Option("--encoder", help="Encoder folder or hub id; default: the one trained last. Given twice: their paired difference too.")] = None,
+    pooling: Annotated[str | None, typer.Option("--pooling", help="Pooling of a plain transformers model: cls, mean, max, first_last.")] = None,
+    json: JsonOption = None,
+    markdown: MarkdownOption = None,
+    recipe: RecipeOption = "zero_shot",
+    set_: SetOption = None,
+    data_root: DataRootOption = None,
+    langs_dir: LangsDirOption = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+) -> None:
+    """Spearman per language, beside the standing baselines."""
+    from mlsg.pipeline import last_encoder, run_eval
+    from mlsg.recipes import load_recipe
+    from mlsg.report.output import print_scores
+
+    assignments = _assignments(set_, eval__langs=langs.split(",") if langs else None)
+    settings = load_recipe(recipe, assignments)
+    around = _surroundings(workspace, langs_dir, data_root)
+    encoders = encoder or [last_encoder(around)]
+    print_scores([run_eval(settings, around, one, pooling) for one in encoders], json=json, markdown=markdown)
+
+
+@app.command()
+def run(
+    name: Annotated[str, typer.Argument(help="Recipe, or the path of your own TOML.")],
+    json: JsonOption = None,
+    markdown: MarkdownOption = None,
+    set_: SetOption = None,
+    data_root: DataRootOption = None,
+    langs_dir: LangsDirOption = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+) -> None:
+    """All stages of a recipe."""
+    from mlsg.pipeline import run_recipe
+    from mlsg.recipes import load_recipe
+    from mlsg.report.output import print_scores
+
+    around = _surroundings(workspace, langs_dir, data_root)
+    print_scores([run_recipe(load_recipe(name, set_ or ()), around)], json=json, markdown=markdown)
+
+
+@app.command()
+def quickstart(workspace: WorkspaceOption = DEFAULT_WORKSPACE) -> None:
+    """The whole job on what travels inside mlsg; no network."""
+    run("quickstart", workspace=workspace)
+
+
+@app.command()
+def show(
+    name: Annotated[str | None, typer.Argument(help="Recipe; without it, the list of recipes.")] = None,
+    set_: SetOption = None,
+) -> None:
+    """The settings of a recipe, or all recipes."""
+    from mlsg.report.recipes import print_recipe, print_recipes
+
+    print_recipe(name, set_ or ()) if name else print_recipes()
+
+
+@app.command()
+def explain(
+    name: Annotated[str, typer.Argument(help="Recipe.")] = "zero_shot",
+    set_: SetOption = None,
+    data_root: DataRootOption = None,
+    langs_dir: LangsDirOption = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+) -> None:
+    """Why each stage of a recipe was or would be built: what differs from the nearest artefact."""
+    from mlsg.explain import explain_recipe
+    from mlsg.recipes import load_recipe
+
+    for line in explain_recipe(load_recipe(name, set_ or ()), _surroundings(workspace, langs_dir, data_root)):
+        typer.echo(line)
+
+
+@app.command()
+def check(workspace: WorkspaceOption = DEFAULT_WORKSPACE) -> None:
+    """Verify the hash of every file of every artefact."""
+    from mlsg.housekeeping import check_hashes
+
+    for line in check_hashes(workspace):
+        typer.echo(line)
+
+
+@app.command()
+def gc(
+    unused: Annotated[bool, typer.Option("--unused", help="Also artefacts that no last run needs.")] = False,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+) -> None:
+    """Remove killed builds and damaged artefacts."""
+    from mlsg.housekeeping import collect_garbage
+
+    for line in collect_garbage(workspace, unused=unused):
+        typer.echo(line)
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="A new folder.")],
+    encoder: Annotated[str | None, typer.Option("--encoder", help="Default: the one trained last.")] = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+) -> None:
+    """Copy an encoder, with a model card that holds its scores."""
+    from mlsg.report.export import export_encoder
+
+    typer.echo(export_encoder(folder, encoder, workspace))
+
+
+@app.command()
+def langs(
+    code: Annotated[str | None, typer.Argument(help="One language in full.")] = None,
+    langs_dir: LangsDirOption = None,
+) -> None:
+    """Languages, their corpora and pair sets, how made, licences."""
+    from mlsg.catalog import load_catalog
+    from mlsg.report.languages import print_languages
+
+    print_languages(load_catalog(langs_dir or ()), code)
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.", is_eager=True)] = False,
+) -> None:
+    """Sentence vectors for languages without labels."""
+    if version:
+        from mlsg import __version__
+
+        typer.echo(f"mlsg {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line and leave with the exit code of design part 3."""
+    sys.exit(exit_code_of(lambda: app(standalone_mode=False)))

@@ -1,0 +1,56 @@
+"""How a command ends: exit codes, the one error line, and the log of a fault of ours."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from mlsg.console import note
+from mlsg.errors import MlsgError
+
+INTERRUPTED = 130
+OUR_FAULT = 1
+WRONG_COMMAND_LINE = 2
+
+
+def exit_code_of(command: Callable[[], object]) -> int:
+    """Run `command` and return the exit code of design part 3; every failure is one line on stderr."""
+    import click
+
+    try:
+        command()
+    except MlsgError as error:
+        note(f"error: {error}")
+        return error.exit_code
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.exceptions.Abort:
+        return _interrupted()
+    except click.ClickException as error:
+        note(f"error: {' '.join(error.format_message().split()).rstrip('.')}; see mlsg --help")
+        return WRONG_COMMAND_LINE
+    except KeyboardInterrupt:
+        return _interrupted()
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - the reader left; nothing may be flushed at exit
+        return 0
+    except Exception as error:
+        log = _write_log(traceback.format_exc(), sys.argv)
+        note(f"error: a fault of mlsg ({type(error).__name__}), {log}; report it with that file")
+        return OUR_FAULT
+    return 0
+
+
+def _interrupted() -> int:
+    note("error: interrupted, the workspace is intact; run the same command again to go on")
+    return INTERRUPTED
+
+
+def _write_log(trace: str, command: Sequence[str]) -> Path:
+    with tempfile.NamedTemporaryFile("w", prefix="mlsg-", suffix=".log", delete=False, encoding="utf-8") as file:
+        file.write(f"{' '.join(command)}\n\n{trace}")
+    return Path(file.name)

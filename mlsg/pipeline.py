@@ -1,0 +1,102 @@
+"""The stages of a recipe, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlsg.catalog import Catalog, load_catalog
+from mlsg.errors import SettingError
+from mlsg.evaluate import evaluate
+from mlsg.prepare import prepare
+from mlsg.train import train
+from mlsg.workspace import Artefact, Workspace
+
+if TYPE_CHECKING:
+    from mlsg.evaluate import Scores
+    from mlsg.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a command works in: the workspace, the known languages, and where original files are."""
+
+    workspace: Workspace
+    catalog: Catalog
+    data_root: Path | None
+
+
+def surroundings(workspace: Path, langs_dirs: Sequence[Path], data_root: Path | None) -> Surroundings:
+    """Check the folders of the command line and read the catalog. Raises SettingError for a folder that is not there."""
+    for folder in (*langs_dirs, *([data_root] if data_root else [])):
+        if not folder.is_dir():
+            raise SettingError(f"no folder {folder}", "name one that exists")
+    return Surroundings(Workspace(workspace.absolute()), load_catalog(langs_dirs), data_root)
+
+
+def run_prepare(recipe: Recipe, around: Surroundings, sources: Sequence[Path] = (), column: str = "text") -> Artefact:
+    """Sentences of the recipe's language; remembered as the last of that language."""
+    artefact = prepare(
+        recipe,
+        workspace=around.workspace,
+        catalog=around.catalog,
+        data_root=around.data_root,
+        sources=sources,
+        column=column,
+    )
+    around.workspace.remember("prepare", artefact)
+    around.workspace.remember(f"prepare:{recipe.prepare.lang}", artefact)
+    return artefact
+
+
+def run_train(recipe: Recipe, around: Surroundings, sentences: Artefact) -> Artefact:
+    """An encoder trained on `sentences`; remembered as the last one."""
+    artefact = train(
+        recipe,
+        workspace=around.workspace,
+        sentences=sentences,
+        catalog=around.catalog,
+        data_root=around.data_root,
+    )
+    around.workspace.remember("train", artefact)
+    return artefact
+
+
+def run_eval(recipe: Recipe, around: Surroundings, encoder: str | Artefact, pooling: str | None = None) -> Scores:
+    """Scores of one encoder, remembered as the last ones."""
+    scores = evaluate(
+        encoder,
+        recipe.eval,
+        workspace=around.workspace,
+        catalog=around.catalog,
+        data_root=around.data_root,
+        pooling=pooling,
+    )
+    around.workspace.remember("eval", scores.artefact)
+    return scores
+
+
+def last_sentences(around: Surroundings, lang: str | None) -> Artefact:
+    """The last prepared sentences (of a language). Raises SettingError when there are none."""
+    artefact = around.workspace.last(f"prepare:{lang}" if lang else "prepare")
+    if artefact is None:
+        raise SettingError(
+            f"no prepared sentences{f' of {lang}' if lang else ''} in {around.workspace.root}",
+            f"run: mlsg prepare --lang {lang or 'en'}",
+        )
+    return artefact
+
+
+def last_encoder(around: Surroundings) -> Artefact:
+    """The last trained encoder. Raises SettingError when there is none."""
+    artefact = around.workspace.last("train")
+    if artefact is None:
+        raise SettingError(f"no trained encoder in {around.workspace.root}", "run mlsg train, or pass --encoder")
+    return artefact
+
+
+def with_langs(recipe: Recipe, langs: Sequence[str]) -> Recipe:
+    """The recipe, evaluating these languages."""
+    return replace(recipe, eval=replace(recipe.eval, langs=tuple(langs))) if langs else recipe
