@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-from mlsg.errors import SettingError
-from mlsg.settings import Between, read_settings
+from mlsg.errors import SettingError, nearest
+from mlsg.settings import read_settings
 
 Reader = Literal["delimited", "parallel", "json", "jsonl", "xml", "lines"]
 Made = Literal["human", "human_translation", "machine_translation", "written_for_project"]
@@ -90,3 +90,124 @@ class Corpus:
     licence: str = "not stated"
     default: bool = False
     root: str = "data"
+
+
+_FILE_KEYS = {item.name for item in dataclasses.fields(Files)} - {"paths"}
+_SET_KEYS = {item.name for item in dataclasses.fields(PairSet)} - {"name"} | {"members"} | _FILE_KEYS
+_CORPUS_KEYS = {item.name for item in dataclasses.fields(Corpus)} - {"name", "lang"} | _FILE_KEYS
+_COMPRESSED = (".xz", ".gz")
+_BY_SUFFIX: Mapping[str, Mapping[str, Any]] = {
+    ".tsv": {"reader": "delimited", "delimiter": "\t", "quoted": False},
+    ".txt": {"reader": "delimited", "delimiter": "\t", "quoted": False},
+    ".csv": {"reader": "delimited", "delimiter": ",", "quoted": True},
+    ".json": {"reader": "json"},
+    ".jsonl": {"reader": "jsonl"},
+    ".xml": {"reader": "xml"},
+}
+
+
+def read_pair_set(
+    name: str, table: Mapping[str, Any], *, code: str, root: str, known: Mapping[str, PairSet], where: str
+) -> PairSet:
+    """The pair set of one TOML table; `known` are the sets above it, which `members` may name.
+
+    Raises SettingError for an unknown key, a wrong type, columns that the reader cannot have, and no source at all.
+    """
+    _refuse_unknown(table, _SET_KEYS, where)
+    head, _, split = name.partition("@")
+    own = {key: value for key, value in table.items() if key not in _FILE_KEYS | {"files", "hub", "members"}}
+    given = {"name": name, "family": head.split(".")[0], "split": split or "test", "languages": [code, code], "root": root}
+    pair_set = read_settings(PairSet, {**given, **own}, where)
+    members = [_member(member, known, where) for member in table.get("members", [])]
+    files = tuple(file for member in members for file in member.files) or _files(table, PAIR_COLUMNS, where)
+    for file in files:
+        _check_columns(file, where)
+    hub = _hub(table["hub"], {}, where)[0] if "hub" in table else None
+    if not files and hub is None:
+        raise SettingError(f"{where} says neither files nor hub", 'add files = "pairs.tsv"')
+    texts = pair_set.texts or tuple(dict.fromkeys(text for member in members for text in member.texts))
+    return dataclasses.replace(pair_set, files=files, hub=hub, texts=texts or (pair_set.family,))
+
+
+def read_corpus(name: str, table: Mapping[str, Any], *, code: str, root: str, where: str) -> Corpus:
+    """The corpus of one TOML table. Raises SettingError as `read_pair_set` does."""
+    _refuse_unknown(table, _CORPUS_KEYS, where)
+    own = {key: value for key, value in table.items() if key not in _FILE_KEYS | {"files", "hub"}}
+    corpus = read_settings(Corpus, {"name": name, "lang": code, "root": root, **own}, where)
+    files = _files(table, ("text",), where, text_reader="lines")
+    hub = _hub(table["hub"], {"columns": ["text"], "split": "train"}, where) if "hub" in table else ()
+    if not files and not hub:
+        raise SettingError(f"{where} says neither files nor hub", 'add files = "sentences.txt"')
+    return dataclasses.replace(corpus, files=files, hub=hub)
+
+
+def _member(name: str, known: Mapping[str, PairSet], where: str) -> PairSet:
+    if name not in known:
+        raise SettingError(f'{where}: member "{name}" is not declared above it', nearest(name, known))
+    return known[name]
+
+
+def _files(
+    table: Mapping[str, Any], columns: tuple[str, ...], where: str, text_reader: str = "delimited"
+) -> tuple[Files, ...]:
+    named = table.get("files", [])
+    paths = [named] if isinstance(named, str) else named
+    if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
+        raise SettingError(f"{where}: files must be a path or a list of paths", "mend the value")
+    options = {key: value for key, value in table.items() if key in _FILE_KEYS}
+    if options.get("reader") == "parallel":
+        return (read_settings(Files, {"columns": [0, 1], "header": False, **options, "paths": paths}, where),)
+    return tuple(
+        read_settings(Files, {**_guess(path, options, columns, text_reader, where), **options, "paths": [path]}, where)
+        for path in paths
+    )
+
+
+def _guess(
+    path: str, options: Mapping[str, Any], columns: tuple[str, ...], text_reader: str, where: str
+) -> dict[str, Any]:
+    """What the suffix says: `pairs.csv.xz` is comma-separated and quoted; a header is there when columns have names."""
+    pure = PurePosixPath(path)
+    suffix = PurePosixPath(pure.stem).suffix if pure.suffix in _COMPRESSED else pure.suffix
+    guess = dict(_BY_SUFFIX.get(suffix, {}))
+    if suffix == ".txt":
+        guess["reader"] = text_reader
+    if not guess and "reader" not in options:
+        raise SettingError(f'{where}: "{path}" does not say how it is read', 'add reader = "delimited"')
+    guess["columns"] = list(columns)
+    chosen = options.get("columns", guess["columns"])
+    return {**guess, "header": isinstance(chosen, list) and any(isinstance(column, str) for column in chosen)}
+
+
+def _check_columns(files: Files, where: str) -> None:
+    wanted = 2 if files.separator or files.reader == "parallel" else 3
+    if len(files.columns) != wanted:
+        what = {2: "the cell of both sentences, score" if files.separator else "sentence 1, sentence 2"}
+        raise SettingError(
+            f"{where}: columns has {len(files.columns)} entries", f"name {what.get(wanted, 'sentence 1, sentence 2, score')}"
+        )
+    if files.reader == "parallel" and len(files.paths) not in (2, 3):
+        raise SettingError(
+            f"{where}: parallel files are {len(files.paths)}", "name the sentences' file (or one for each side) and the scores'"
+        )
+    numbered = any(isinstance(column, int) for column in files.columns)
+    if files.reader in ("json", "jsonl", "xml") and numbered:
+        raise SettingError(f"{where}: columns of a {files.reader} file have names", "name the keys")
+    if files.reader == "delimited" and not files.header and not all(isinstance(c, int) for c in files.columns):
+        raise SettingError(f"{where}: columns have names but header = false", "give column numbers, counted from 0")
+
+
+def _hub(table: object, given: Mapping[str, Any], where: str) -> tuple[HubSource, ...]:
+    if not isinstance(table, Mapping) or not isinstance(table.get("path"), str):
+        raise SettingError(f"{where}: hub names no path", 'write hub = { path = "owner/name" }')
+    values = {**given, **table}
+    splits = values.pop("splits", None)
+    if splits is None:
+        return (read_settings(HubSource, values, f"{where}: hub"),)
+    return tuple(read_settings(HubSource, {**values, "split": split}, f"{where}: hub") for split in splits)
+
+
+def _refuse_unknown(table: Mapping[str, Any], known: set[str], where: str) -> None:
+    for key in table:
+        if key not in known:
+            raise SettingError(f'unknown key "{key}" in {where}', nearest(key, known))

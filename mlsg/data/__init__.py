@@ -1,0 +1,1 @@
+"""Sentences and pairs as they come: readers of files, and what the hub serves."""
