@@ -40,6 +40,11 @@ def note(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def result(text: str) -> None:
+    """What the command was asked for, on stdout."""
+    print(text, flush=True)
+
+
 def rows_table(rows: Iterable[tuple[str, str]]) -> None:
     """Two columns, name and value, on stderr."""
     from rich.table import Table
