@@ -193,8 +193,12 @@ def _check_columns(files: Files, where: str) -> None:
     numbered = any(isinstance(column, int) for column in files.columns)
     if files.reader in ("json", "jsonl", "xml") and numbered:
         raise SettingError(f"{where}: columns of a {files.reader} file have names", "name the keys")
-    if files.reader == "delimited" and not files.header and not all(isinstance(c, int) for c in files.columns):
-        raise SettingError(f"{where}: columns have names but header = false", "give column numbers, counted from 0")
+    if files.reader == "delimited" and not files.header:
+        if not all(isinstance(column, int) for column in files.columns) or not all(key.isdigit() for key in files.where):
+            raise SettingError(f"{where}: columns have names but header = false", "give column numbers, counted from 0")
+    for option, reader in (("scored_lines", "parallel"), ("where", "delimited, json, jsonl, xml")):
+        if getattr(files, option) and files.reader not in reader.split(", "):
+            raise SettingError(f"{where}: {option} with reader {files.reader}", f"it goes with {reader}")
 
 
 def _hub(table: object, given: Mapping[str, Any], where: str) -> tuple[HubSource, ...]:

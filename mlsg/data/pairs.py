@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mlsg.catalog import PairSet
+from mlsg.catalog import Files, PairSet
+from mlsg.data.locate import find_files, fingerprint_files, fingerprint_hub
+from mlsg.data.readers import Row, read_rows
+from mlsg.data.readers.json_rows import cell
+from mlsg.errors import DataError, MlsgError
 from mlsg.hub import Hub
 
 
@@ -37,3 +44,101 @@ class Absent:
 
     pair_set: PairSet
     why: str
+
+
+def locate(pair_set: PairSet, data_root: Path | None, hub: Hub) -> Located | Absent:
+    """Where the set is: its original files first, then the hub. Nothing is parsed.
+
+    Raises SettingError for a --data-root that is no folder.
+    """
+    paths, no_files = find_files(pair_set.files, pair_set.root, data_root)
+    if paths:
+        origin: Literal["files", "starter"] = "starter" if pair_set.root == "starter" else "files"
+        return Located(pair_set, origin, paths, "", fingerprint_files(pair_set, paths))
+    source = pair_set.hub
+    if source is None:
+        return Absent(pair_set, f"{no_files}, and it is not on the hub")
+    try:
+        no_hub = hub.available(source)
+        revision = None if no_hub else hub.resolve(source.path, source.revision, "dataset")
+    except MlsgError as error:
+        return Absent(pair_set, error.problem)
+    if revision is None:
+        return Absent(pair_set, no_hub or hub.why_unreachable())
+    pinned = dataclasses.replace(source, revision=revision)
+    return Located(pair_set, "hub", (), revision, fingerprint_hub(pair_set, [pinned]))
+
+
+def read_pairs(located: Located, hub: Hub) -> GradedPairs:
+    """The pairs of a located set.
+
+    Raises DataError, naming file, line and column, for whatever is not as declared: a missing column, a score that is no
+    number or off the scale, sentences and scores of different length, a binary or an empty file, another number of pairs.
+    """
+    pair_set = located.pair_set
+    pairs = GradedPairs(pair_set.name, [], [], [])
+    source = f"hub data set {pair_set.hub.path}" if located.origin == "hub" and pair_set.hub else str(located.paths[0])
+    for first, second, score in _hub_pairs(located, hub) if located.origin == "hub" else _file_pairs(located):
+        pairs.first.append(first)
+        pairs.second.append(second)
+        pairs.scores.append(score)
+    expected = pair_set.pairs
+    if located.origin == "hub" and pair_set.hub and pair_set.hub.pairs is not None:
+        expected = pair_set.hub.pairs
+    check_count(pair_set.name, len(pairs.scores), expected, source)
+    return pairs
+
+
+def check_count(name: str, read: int, declared: int, source: str) -> None:
+    """A set without pairs, or with another number than declared (0: any), is a wrong file. Raises DataError."""
+    if not read:
+        raise DataError(f"{name}: {source} holds no scored pairs", "give the right file, or declare how it is read")
+    if declared and read != declared:
+        problem = f"{name}: {source} holds {read} scored pairs, {declared} are declared"
+        raise DataError(problem, "give the file as its authors distribute it, or declare the pairs that it has")
+
+
+def _file_pairs(located: Located) -> Iterator[tuple[str, str, float]]:
+    paths = iter(located.paths)
+    for files in located.pair_set.files:
+        for row in read_rows([next(paths) for _ in files.paths], files):
+            *texts, score = row.cells
+            if not score.strip() and files.blank_scores:
+                continue
+            where = f"{row.path}, {row.place}"
+            first, second = texts if len(texts) == 2 else _both(texts[0], files, row)
+            yield first, second, _score(score, located.pair_set, where)
+
+
+def _both(text: str, files: Files, row: Row) -> tuple[str, str]:
+    """The two sentences of one cell: `"One.\\nTwo."` at "\\n" -> ("One.", "Two.")."""
+    parts = [part.strip() for part in text.strip().split(files.separator)]
+    if len(parts) != 2:
+        problem = f"{row.path}, {row.place}: cell has {len(parts)} parts at separator {files.separator!r}"
+        raise DataError(problem, "declare the separator that stands between the two sentences")
+    return parts[0], parts[1]
+
+
+def _hub_pairs(located: Located, hub: Hub) -> Iterator[tuple[str, str, float]]:
+    assert located.pair_set.hub is not None
+    source = dataclasses.replace(located.pair_set.hub, revision=located.revision)
+    for number, record in enumerate(hub.rows(source), start=1):
+        where = f"hub data set {source.path}, split {source.split}, row {number}"
+        first, second, score = (cell(record, column, where) for column in source.columns)
+        yield first, second, _score(score, located.pair_set, where)
+
+
+def _score(text: str, pair_set: PairSet, where: str) -> float:
+    try:
+        score = float(text)
+    except ValueError:
+        score = math.nan
+    if not math.isfinite(score):
+        shown = text if len(text) <= 40 else f"{text[:40]}..."
+        remedy = "declare the score's column, mend the file, or declare blank_scores = true if such pairs are unscored"
+        raise DataError(f'{where}: score "{shown}" is no number', remedy)
+    if pair_set.score_range and not pair_set.score_range[0] <= score <= pair_set.score_range[1]:
+        low, high = pair_set.score_range
+        remedy = "declare the score's column, or the scale that the file has"
+        raise DataError(f"{where}: score {score:g} is outside {low:g} to {high:g}", remedy)
+    return score
