@@ -1,0 +1,1 @@
+"""Sentences as text: normalise, split, measure, deduplicate, compare by words. Nothing here reads a file or the hub."""
