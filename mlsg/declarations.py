@@ -155,6 +155,8 @@ def _files(
     if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
         raise SettingError(f"{where}: files must be a path or a list of paths", "mend the value")
     options = {key: value for key, value in table.items() if key in _FILE_KEYS}
+    if not paths:
+        return ()
     if options.get("reader") == "parallel":
         return (read_settings(Files, {"columns": [0, 1], "header": False, **options, "paths": paths}, where),)
     return tuple(
