@@ -1,4 +1,4 @@
-"""The Hugging Face hub as mlsg uses it: data sets by pinned revision, models by snapshot, all from the cache when offline.
+"""The Hugging Face hub as mlsg uses it: data sets by pinned revision, models by snapshot, from the cache when offline.
 
     hub = Hub.from_environment(workspace)          # workspace: Path, or None (then nothing is recorded)
     hub.reachable() -> bool                        # one test for the process, within 3 s; never raises

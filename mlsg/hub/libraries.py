@@ -1,0 +1,89 @@
+"""The hub's own libraries, imported when first needed and kept quiet, and what they read from HF_* variables.
+
+`huggingface_hub` reads HF_ENDPOINT, HF_HOME, HF_HUB_CACHE and HF_HUB_OFFLINE when it is imported; its constants are
+what counts, so they are asked here and not the environment. They are cheap; `datasets` costs most of a second.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+_TRUE = {"1", "ON", "YES", "TRUE"}
+
+
+def endpoint() -> str:
+    """The address of the hub (HF_ENDPOINT), without a final slash."""
+    from huggingface_hub import constants
+
+    return constants.ENDPOINT
+
+
+def offline_because() -> str:
+    """Why the network must not be asked, or "": `HF_HUB_OFFLINE is set`."""
+    from huggingface_hub import constants
+
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE"):
+        if os.environ.get(name, "").upper() in _TRUE:
+            return f"{name} is set"
+    return "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else ""
+
+
+def hub_cache() -> Path:
+    """Where the hub's files are kept as they were fetched."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE)
+
+
+def datasets_cache() -> Path:
+    """Where `datasets` keeps its tables; asked without importing it."""
+    if "datasets" in sys.modules:
+        return Path(datasets().config.HF_DATASETS_CACHE)
+    from huggingface_hub import constants
+
+    return Path(os.environ.get("HF_DATASETS_CACHE") or Path(constants.HF_HOME) / "datasets")
+
+
+@cache
+def hub() -> ModuleType:
+    """`huggingface_hub`, without progress bars, and without warnings unless HF_HUB_VERBOSITY asks for them."""
+    import huggingface_hub
+    from huggingface_hub.utils import disable_progress_bars, logging
+
+    if "HF_HUB_DISABLE_PROGRESS_BARS" not in os.environ:
+        disable_progress_bars()
+    if "HF_HUB_VERBOSITY" not in os.environ:
+        logging.set_verbosity_error()
+    return huggingface_hub
+
+
+@cache
+def datasets() -> ModuleType:
+    """`datasets`, quiet in the same way (DATASETS_VERBOSITY), and without its own retries or its download counter.
+
+    Its retries wait up to nine minutes without a word and would multiply with ours (`mlsg.hub.patience`); its counter
+    asks a host beside the hub for every data set, which a mirror's user does not expect.
+    """
+    hub()
+    import datasets
+
+    if "HF_DATASETS_DISABLE_PROGRESS_BARS" not in os.environ:
+        datasets.disable_progress_bars()
+    if "DATASETS_VERBOSITY" not in os.environ:
+        datasets.logging.set_verbosity_error()
+    if "HF_UPDATE_DOWNLOAD_COUNTS" not in os.environ:
+        datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False
+    for name in ("STREAMING_OPEN_MAX_RETRIES", "STREAMING_READ_MAX_RETRIES"):
+        setattr(datasets.config, name, 1)
+    for name in (
+        "STREAMING_OPEN_RETRY_INTERVAL",
+        "STREAMING_READ_RETRY_INTERVAL",
+        "STREAMING_READ_SERVER_UNAVAILABLE_RETRY_INTERVAL",
+        "STREAMING_READ_RATE_LIMIT_RETRY_INTERVAL",
+    ):
+        setattr(datasets.config, name, 0)
+    return datasets

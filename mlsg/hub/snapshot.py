@@ -1,0 +1,86 @@
+"""A model's files in the hub's cache: configuration, tokenizer and safetensors, and never a pickle."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+from mlsg.errors import MlsgError, ModelError
+from mlsg.hub import libraries
+from mlsg.hub.patience import Patience, persist
+from mlsg.hub.refusals import in_one_line, named
+from mlsg.hub.repositories import ask
+from mlsg.hub.revisions import repository_folder
+
+_WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors")
+_INDEX = "model.safetensors.index.json"
+_TEXTS = {".json", ".txt", ".model", ".md", ".jinja", ".vocab"}
+_PICKLES = {".bin", ".pt", ".pth", ".pkl", ".ckpt"}
+_OTHER_FORMATS = {"onnx", "openvino", "coreml", "tf_model", "flax_model", ".git"}
+
+
+def cached_model(repo: str, commit: str) -> Path | None:
+    """The folder of a model that is whole in the cache, or None."""
+    folder = repository_folder("model", repo) / "snapshots" / commit
+    if not (folder / "config.json").is_file() and not (folder / "modules.json").is_file():
+        return None
+    files = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    indexed = set()
+    for index in (name for name in files if name.endswith(_INDEX)):
+        shards = json.loads((folder / index).read_text(encoding="utf-8"))["weight_map"].values()
+        indexed |= {str(PurePosixPath(index).with_name(shard)) for shard in shards}
+    weights = {name for name in files if _WEIGHTS.fullmatch(PurePosixPath(name).name)}
+    return folder if weights and indexed <= weights else None
+
+
+def fetched_model(repo: str, commit: str, patience: Patience) -> Path:
+    """Fetch what is needed of a model and return its folder in the cache.
+
+    Raises ModelError for a repository that is no model or has only pickled weights, and HubUnreachableError.
+    """
+    files = ask("model", repo, commit, patience).files
+    check_model(repo, files)
+    wanted = wanted_files(files)
+    download = libraries.hub().snapshot_download
+    try:
+        folder = persist(lambda: download(repo, revision=commit, allow_patterns=wanted), named("model", repo), patience)
+    except MlsgError:
+        raise
+    except Exception as error:
+        said = in_one_line(error, "model", repo, commit)
+        if said is None:
+            raise
+        raise said from error
+    return Path(folder)
+
+
+def wanted_files(files: Iterable[str]) -> list[str]:
+    """Configuration, tokenizer and safetensors of the model and, for sentence-transformers, of its modules.
+
+    >>> wanted_files(["config.json", "pytorch_model.bin", "model.safetensors", "onnx/model.onnx", "1_Pooling/x.json"])
+    ['config.json', 'model.safetensors', '1_Pooling/x.json']
+    """
+    return [name for name in files if _is_wanted(PurePosixPath(name))]
+
+
+def check_model(repo: str, files: Iterable[str]) -> None:
+    """Raise ModelError when there is no configuration, or a part has pickled weights only."""
+    paths = [PurePosixPath(name) for name in files]
+    names = {str(path) for path in paths}
+    if "config.json" not in names and "modules.json" not in names:
+        raise ModelError(f"{named('model', repo)} has no config.json", "name a model of the transformers library")
+    safe = {path.parent for path in paths if _WEIGHTS.fullmatch(path.name)}
+    for path in paths:
+        if path.suffix in _PICKLES and path.name.startswith("pytorch_model") and path.parent not in safe:
+            problem = f"{named('model', repo)} has only pickled weights ({path}), which mlsg never loads"
+            raise ModelError(problem, "choose a model, or a revision of it, that is published as safetensors")
+    if not safe:
+        raise ModelError(f"{named('model', repo)} has no model.safetensors", "choose a model published as safetensors")
+
+
+def _is_wanted(path: PurePosixPath) -> bool:
+    if len(path.parts) > 2 or _OTHER_FORMATS & set(path.parts[:-1]):
+        return False
+    return path.suffix in _TEXTS or _WEIGHTS.fullmatch(path.name) is not None
