@@ -165,17 +165,18 @@ def show(
 
 @app.command()
 def explain(
-    name: Annotated[str, typer.Argument(help="Recipe.")] = "zero_shot",
+    name: Annotated[str | None, typer.Argument(help="Recipe; without it, the artefacts made last.")] = None,
     set_: SetOption = None,
     data_root: DataRootOption = None,
     langs_dir: LangsDirOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
 ) -> None:
-    """Why each stage of a recipe was or would be built: what differs from the nearest artefact."""
-    from mlsg.explain import explain_recipe
+    """Why each stage was or would be built: what differs from the nearest artefact."""
+    from mlsg.explain import explain_last, explain_recipe
     from mlsg.recipes import load_recipe
 
-    for line in explain_recipe(load_recipe(name, set_ or ()), _surroundings(workspace, langs_dir, data_root)):
+    around = _surroundings(workspace, langs_dir, data_root)
+    for line in explain_recipe(load_recipe(name, set_ or ()), around) if name else explain_last(around.workspace):
         typer.echo(line)
 
 

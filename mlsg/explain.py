@@ -3,9 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
+from mlsg.errors import SettingError
+from mlsg.pipeline import Surroundings, needs_text, run_eval, run_prepare, run_train
+from mlsg.recipes import Recipe
 from mlsg.workspace import Artefact, Make, Request, Workspace
+
+
+def explain_recipe(recipe: Recipe, around: Surroundings) -> Iterator[str]:
+    """Lines about each stage of a recipe in turn, up to the first that is not built."""
+    looking = replace(around, workspace=LookingWorkspace(around.workspace.root))
+    try:
+        sentences = None
+        if needs_text(recipe):
+            sentences = run_prepare(recipe, looking)
+            yield from explain_built(sentences, around.workspace)
+        encoder = run_train(recipe, looking, sentences)
+        yield from explain_built(encoder, around.workspace)
+        yield from explain_built(run_eval(recipe, looking, encoder).artefact, around.workspace)
+    except NotBuiltError as missing:
+        yield from explain_missing(missing.request, around.workspace)
+        yield "what comes after it follows it"
+
+
+def explain_last(workspace: Workspace) -> Iterator[str]:
+    """Lines about the last artefact of each command. Raises SettingError when there is none."""
+    found = [artefact for role in ("prepare", "train", "eval") if (artefact := workspace.last(role))]
+    if not found:
+        raise SettingError(f"no artefacts in {workspace.root}", "run mlsg prepare, or name a recipe: mlsg explain zero_shot")
+    for artefact in found:
+        yield from explain_built(artefact, workspace)
 
 
 class NotBuiltError(Exception):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlsg import objectives
 from mlsg.catalog import Catalog, load_catalog
 from mlsg.errors import SettingError
 from mlsg.evaluate import evaluate
@@ -51,8 +52,8 @@ def run_prepare(recipe: Recipe, around: Surroundings, sources: Sequence[Path] = 
     return artefact
 
 
-def run_train(recipe: Recipe, around: Surroundings, sentences: Artefact) -> Artefact:
-    """An encoder trained on `sentences`; remembered as the last one."""
+def run_train(recipe: Recipe, around: Surroundings, sentences: Artefact | None) -> Artefact:
+    """An encoder trained on `sentences` (None where the objective does not train); remembered as the last one."""
     artefact = train(
         recipe,
         workspace=around.workspace,
@@ -62,6 +63,17 @@ def run_train(recipe: Recipe, around: Surroundings, sentences: Artefact) -> Arte
     )
     around.workspace.remember("train", artefact)
     return artefact
+
+
+def run_recipe(recipe: Recipe, around: Surroundings) -> Scores:
+    """All stages of a recipe; text is prepared only where the objective trains on it."""
+    sentences = run_prepare(recipe, around) if needs_text(recipe) else None
+    return run_eval(recipe, around, run_train(recipe, around, sentences))
+
+
+def needs_text(recipe: Recipe) -> bool:
+    """Whether the recipe's objective trains at all."""
+    return objectives.read(recipe.objective).trains
 
 
 def run_eval(recipe: Recipe, around: Surroundings, encoder: str | Artefact, pooling: str | None = None) -> Scores:
@@ -95,8 +107,3 @@ def last_encoder(around: Surroundings) -> Artefact:
     if artefact is None:
         raise SettingError(f"no trained encoder in {around.workspace.root}", "run mlsg train, or pass --encoder")
     return artefact
-
-
-def with_langs(recipe: Recipe, langs: Sequence[str]) -> Recipe:
-    """The recipe, evaluating these languages."""
-    return replace(recipe, eval=replace(recipe.eval, langs=tuple(langs))) if langs else recipe

@@ -32,7 +32,7 @@ def _lines(recipe: Recipe) -> Iterator[str]:
         table = table_of(settings)
         if section == "objective":
             table = {"name": recipe.objective["name"], **table}
-            known = {"name": f"one of: {', '.join(objectives.names())}", **known}
+            known = {"name": f"one of: {', '.join(objectives.objective_names())}", **known}
         yield f"\n[{section}]"
         entries = {key: f"{key} = {_toml(value)}" for key, value in table.items()}
         width = min(max(map(len, entries.values())), 44)
