@@ -7,6 +7,7 @@ A field is declared as `batch_size: Annotated[int, "sentences a step", Between(1
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import tomllib
 import types
@@ -35,7 +36,7 @@ def read_settings(cls: type[T], table: Mapping[str, Any], where: str) -> T:
 
     Raises SettingError for an unknown key, a wrong type, an unknown choice or a number out of bounds.
     """
-    hints = typing.get_type_hints(cls, include_extras=True)
+    hints = _hints(cls)
     values = {}
     for key, value in table.items():
         if key not in hints:
@@ -46,7 +47,7 @@ def read_settings(cls: type[T], table: Mapping[str, Any], where: str) -> T:
 
 def meanings(cls: type) -> dict[str, str]:
     """Field name -> the sentence that says what it means."""
-    hints = typing.get_type_hints(cls, include_extras=True)
+    hints = _hints(cls)
     return {name: next((m for m in _metadata(hint) if isinstance(m, str)), "") for name, hint in hints.items()}
 
 
@@ -65,6 +66,11 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     except tomllib.TOMLDecodeError:
         parsed = value.strip()
     return key.strip(), parsed
+
+
+@functools.cache
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls, include_extras=True)
 
 
 def _metadata(hint: Any) -> Iterator[Any]:
