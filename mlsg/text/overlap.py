@@ -22,7 +22,7 @@ _WORD = re.compile(r"\w+")
 
 
 def words(text: str, spaced: bool) -> frozenset[str]:
-    """The distinct words of a sentence: `Ab, ab!` -> {"ab"}; unspaced: `東京都。` -> {"東京", "京都"}."""
+    """Return the distinct words of a sentence: `Ab, ab!` -> {"ab"}; unspaced: `東京都。` -> {"東京", "京都"}."""
     folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
     return frozenset(_WORD.findall(folded) if spaced else _bigrams(folded))
 

@@ -1,0 +1,118 @@
+"""The stored form and the form that is compared with evaluation sentences."""
+
+from __future__ import annotations
+
+import sys
+import unicodedata
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from mlsg.text.normalise import match_form, normalise
+
+_VISIBLE = {*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD, *range(0x13430, 0x13440)}
+_SHAPING = {0x180E, 0x200C, 0x200D}
+
+# Characters that meet in odd ways: marks that compose or reorder, joiners, bidi marks, spaces, case that expands.
+_ODD = st.text(
+    "aeİßΣςẞ \t\u00a0\u2028\u0301\u0316\u0345\u0655\u0653اعकष्\u200b\u200c\u200d\u200e\ufeff❤\ufe0f🔥猫\u2329\xad\x00"
+)
+_ANY = st.one_of(st.text(), _ODD, st.text(st.characters(codec=None, categories=["Cs", "Cf", "Cc", "Zs", "Mn", "Lo"])))
+
+
+@given(_ANY)
+@example("\u0301\u200c\u0655\u200c")
+@example("\u2329\u200d☃")
+def test_normalise_twice_is_normalise_once(text: str) -> None:
+    once = normalise(text)
+    assert normalise(once) == once
+
+
+@given(_ANY)
+def test_the_result_is_nfc_stripped_and_can_be_written(text: str) -> None:
+    result = normalise(text)
+    assert unicodedata.is_normalized("NFC", result)
+    assert result == result.strip()
+    assert "  " not in result
+    assert result.splitlines() in ([], [result])
+    assert result.encode("utf-8").decode("utf-8") == result
+
+
+@given(_ANY)
+def test_composed_and_decomposed_input_become_one(text: str) -> None:
+    assert normalise(unicodedata.normalize("NFD", text)) == normalise(unicodedata.normalize("NFC", text))
+
+
+@given(_ANY)
+def test_match_form_twice_is_match_form_once(text: str) -> None:
+    once = match_form(text)
+    assert match_form(once) == once
+
+
+@given(st.text())
+def test_match_form_forgets_case_of_canonically_equal_text(text: str) -> None:
+    assert match_form(text) == match_form(text.casefold()) == match_form(unicodedata.normalize("NFD", text))
+
+
+def test_every_control_and_format_character_goes_but_for_the_named_ones() -> None:
+    kept = {
+        code
+        for code in range(sys.maxunicode + 1)
+        if unicodedata.category(chr(code)) in ("Cc", "Cf", "Cs") and normalise(f"a{chr(code)}b") not in ("ab", "a b")
+    }
+    named = _VISIBLE | _SHAPING - {0x200C, 0x200D}
+    assert kept == {code for code in named if unicodedata.category(chr(code)) == "Cf"}
+
+
+def test_every_white_space_becomes_one_space() -> None:
+    for code in range(sys.maxunicode + 1):
+        if chr(code).isspace():
+            assert normalise(f"a{chr(code)}{chr(code)}b{chr(code)}") == "a b", hex(code)
+
+
+def test_nothing_else_is_removed() -> None:
+    for code in range(sys.maxunicode + 1):
+        char = chr(code)
+        if not char.isspace() and unicodedata.category(char) not in ("Cc", "Cf", "Cs"):
+            assert normalise(f"x{char}") == unicodedata.normalize("NFC", f"x{char}"), hex(code)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", ""),
+        (" \t\u00a0\u3000\n", ""),
+        ("\ufeffWith a BOM", "With a BOM"),
+        ("Cafe\u0301\xa0 noir\n", "Café noir"),
+        ("co\xadoper\u200bate", "cooperate"),
+        ("\u202bשלום עולם\u202c", "שלום עולם"),
+        ("\u200fمرحبا\u200e", "مرحبا"),
+        ("می\u200cخواهم", "می\u200cخواهم"),
+        ("می\u200c\u200c\u200cخواهم", "می\u200cخواهم"),
+        ("क्\u200dष", "क्\u200dष"),
+        ("auf\u200clage", "auflage"),
+        ("👩\u200d🚀 ❤\ufe0f\u200d🔥 👩🏽\u200d⚕\ufe0f", "👩\u200d🚀 ❤\ufe0f\u200d🔥 👩🏽\u200d⚕\ufe0f"),
+        ("👩\u200d", "👩"),
+        ("한글", unicodedata.normalize("NFC", "한글")),
+        ("half \ud800 surrogate", "half surrogate"),
+        ("ｆｕｌｌ　ｗｉｄｔｈ ①", "ｆｕｌｌ ｗｉｄｔｈ ①"),
+    ],
+)
+def test_examples(text: str, expected: str) -> None:
+    assert normalise(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The  CAT", "the cat"),
+        ("STRASSE", "strasse"),
+        ("Straße", "strasse"),
+        ("ÉTÉ", "été"),
+        ("ΣΑΣ", "σασ"),
+        ("猫 ", "猫"),
+    ],
+)
+def test_match_form_examples(text: str, expected: str) -> None:
+    assert match_form(text) == expected
