@@ -39,7 +39,8 @@ class Language:
         for corpus in self.corpora:
             if corpus.name == name:
                 return corpus
-        raise SettingError(f'unknown corpus "{name}" of language {self.code}', nearest(name, [c.name for c in self.corpora]))
+        names = [corpus.name for corpus in self.corpora]
+        raise SettingError(f'unknown corpus "{name}" of language {self.code}', nearest(name, names))
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ class Catalog:
     def language(self, code: str) -> Language:
         """The language `code`. Raises SettingError, naming the nearest, when it is not declared."""
         if code not in self.languages:
-            raise SettingError(f'unknown language "{code}"', f"{nearest(code, self.languages)} (add one with --langs-dir)")
+            remedy = f"{nearest(code, self.languages)} (a language of your own comes with --langs-dir)"
+            raise SettingError(f'unknown language "{code}"', remedy)
         return self.languages[code]
 
     def all_sets(self) -> list[PairSet]:
@@ -80,7 +82,7 @@ class Catalog:
         return sorted(chosen, key=lambda each: not (each.primary and each.languages[0] == code))
 
     def primary_of(self, code: str) -> PairSet | None:
-        """The set that stands for a language: the declared one, or its first monolingual set, or its first; None without any."""
+        """The set that stands for a language: the declared one, or its first monolingual one, or its first; or None."""
         sets = self.sets_of(code)
         declared = [each for each in sets if each.primary and each.languages[0] == code]
         monolingual = [each for each in sets if each.languages == (code, code)]
@@ -185,7 +187,7 @@ def _add_corpus(draft: _Draft, corpus: Corpus) -> None:
 
 
 def _add_set(draft: _Draft, pair_set: PairSet, drafts: Mapping[str, _Draft]) -> None:
-    """Put a set in its place; a later primary set takes the rank of an earlier one, a later name replaces an earlier."""
+    """Put a set in its place: it replaces an earlier one of its name, and a primary one demotes an earlier primary."""
     for other in drafts.values():
         if other is not draft:
             other.sets.pop(pair_set.name, None)

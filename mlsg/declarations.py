@@ -23,7 +23,7 @@ PAIR_COLUMNS: tuple[str, ...] = ("sentence1", "sentence2", "score")
 
 @dataclass(frozen=True)
 class Files:
-    """How original files are read. One path, but for `parallel`, whose two or three files belong together line by line."""
+    """How original files are read. One path; two or three for `parallel`, which belong together line by line."""
 
     paths: tuple[str, ...]
     reader: Reader
@@ -116,8 +116,8 @@ def read_pair_set(
     _refuse_unknown(table, _SET_KEYS, where)
     head, _, split = name.partition("@")
     own = {key: value for key, value in table.items() if key not in _FILE_KEYS | {"files", "hub", "members"}}
-    given = {"name": name, "family": head.split(".")[0], "split": split or "test", "languages": [code, code], "root": root}
-    pair_set = read_settings(PairSet, {**given, **own}, where)
+    said_by_name = {"name": name, "family": head.split(".")[0], "split": split or "test"}
+    pair_set = read_settings(PairSet, {**said_by_name, "languages": [code, code], "root": root, **own}, where)
     members = [_member(member, known, where) for member in table.get("members", [])]
     files = tuple(file for member in members for file in member.files) or _files(table, PAIR_COLUMNS, where)
     for file in files:
@@ -184,20 +184,21 @@ def _guess(
 def _check_columns(files: Files, where: str) -> None:
     wanted = 2 if files.separator or files.reader == "parallel" else 3
     if len(files.columns) != wanted:
-        what = {2: "the cell of both sentences, score" if files.separator else "sentence 1, sentence 2"}
-        raise SettingError(
-            f"{where}: columns has {len(files.columns)} entries", f"name {what.get(wanted, 'sentence 1, sentence 2, score')}"
-        )
+        what = "sentence 1, sentence 2" + ", score" * (wanted - 2)
+        remedy = f"name {'the cell of both sentences, score' if files.separator else what}"
+        raise SettingError(f"{where}: columns has {len(files.columns)} entries", remedy)
     if files.reader == "parallel" and len(files.paths) not in (2, 3):
-        raise SettingError(
-            f"{where}: parallel files are {len(files.paths)}", "name the sentences' file (or one for each side) and the scores'"
-        )
+        remedy = "name the sentences' file (or one for each side) and the scores' file"
+        raise SettingError(f"{where}: {len(files.paths)} parallel files", remedy)
+    if any(isinstance(column, int) and column < 0 for column in files.columns):
+        raise SettingError(f"{where}: a column below 0", "count columns from 0, from the left")
     numbered = any(isinstance(column, int) for column in files.columns)
     if files.reader in ("json", "jsonl", "xml") and numbered:
         raise SettingError(f"{where}: columns of a {files.reader} file have names", "name the keys")
-    if files.reader == "delimited" and not files.header:
-        if not all(isinstance(column, int) for column in files.columns) or not all(key.isdigit() for key in files.where):
-            raise SettingError(f"{where}: columns have names but header = false", "give column numbers, counted from 0")
+    names = [column for column in files.columns if isinstance(column, str)]
+    names += [column for column in files.where if not column.isdigit()]
+    if files.reader == "delimited" and not files.header and names:
+        raise SettingError(f"{where}: column {names[0]} but header = false", "give column numbers, counted from 0")
     for option, reader in (("scored_lines", "parallel"), ("where", "delimited, json, jsonl, xml")):
         if getattr(files, option) and files.reader not in reader.split(", "):
             raise SettingError(f"{where}: {option} with reader {files.reader}", f"it goes with {reader}")

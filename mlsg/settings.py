@@ -36,7 +36,7 @@ def read_settings(cls: type[T], table: Mapping[str, Any], where: str) -> T:
 
     Raises SettingError for an unknown key, a wrong type, an unknown choice or a number out of bounds.
     """
-    hints = _hints(cls)
+    hints = _hints(cls)  # type: ignore[arg-type]
     values = {}
     for key, value in table.items():
         if key not in hints:

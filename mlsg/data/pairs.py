@@ -72,8 +72,8 @@ def locate(pair_set: PairSet, data_root: Path | None, hub: Hub) -> Located | Abs
 def read_pairs(located: Located, hub: Hub) -> GradedPairs:
     """The pairs of a located set.
 
-    Raises DataError, naming file, line and column, for whatever is not as declared: a missing column, a score that is no
-    number or off the scale, sentences and scores of different length, a binary or an empty file, another number of pairs.
+    Raises DataError, naming file, line and column, for whatever is not as declared: a missing column, a score that is
+    no number or off the scale, sentences and scores of different length, a binary file, another number of pairs or none.
     """
     pair_set = located.pair_set
     pairs = GradedPairs(pair_set.name, [], [], [])
@@ -111,7 +111,7 @@ def _file_pairs(located: Located) -> Iterator[tuple[str, str, float]]:
 
 
 def _both(text: str, files: Files, row: Row) -> tuple[str, str]:
-    """The two sentences of one cell: `"One.\\nTwo."` at "\\n" -> ("One.", "Two.")."""
+    """The two sentences of one cell: "One. | Two." at "|" -> ("One.", "Two.")."""
     parts = [part.strip() for part in text.strip().split(files.separator)]
     if len(parts) != 2:
         problem = f"{row.path}, {row.place}: cell has {len(parts)} parts at separator {files.separator!r}"

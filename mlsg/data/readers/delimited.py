@@ -1,4 +1,4 @@
-"""Columns between delimiters. Delimiter and quoting are two choices: TAB files may be quoted and comma files may not be.
+"""Columns between delimiters. Delimiter and quoting are two choices: TAB files may be quoted, comma files bare.
 
 Read with quoting where there is none, a single `"` swallows every row up to the next one, silently.
 """

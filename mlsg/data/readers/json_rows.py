@@ -12,6 +12,8 @@ from mlsg.data.readers.text import text_lines
 from mlsg.declarations import Files
 from mlsg.errors import DataError, nearest
 
+_READER = 'declare the right reader: "json" (one array of objects) or "jsonl" (one object a line)'
+
 
 def read_json_lines(paths: Sequence[Path], files: Files) -> Iterator[Row]:
     """The objects of a JSON Lines file. Raises DataError for a line that is no object or lacks a column."""
@@ -24,7 +26,7 @@ def read_json_array(paths: Sequence[Path], files: Files) -> Iterator[Row]:
     """The objects of one JSON array. Raises DataError for JSON that is no array of objects."""
     content = _parse("\n".join(text_lines(paths[0], files.encoding)), paths[0], 1)
     if not isinstance(content, list):
-        raise DataError(f"{paths[0]} is no JSON array", 'declare reader = "jsonl" if it has one object a line')
+        raise DataError(f"{paths[0]} is no JSON array", _READER)
     for number, record in enumerate(content, start=1):
         yield from _row(record, files, paths[0], f"object {number}")
 
@@ -43,13 +45,14 @@ def cell(record: Mapping[str, Any], column: str, place: str) -> str:
     if value is None or isinstance(value, str):
         return value or ""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise DataError(f'{place}: column "{column}" holds a {type(value).__name__}', "declare a column of texts or numbers")
+        problem = f'{place}: column "{column}" holds a {type(value).__name__}'
+        raise DataError(problem, "declare a column of texts or numbers")
     return repr(value)
 
 
 def _row(record: object, files: Files, path: Path, place: str) -> Iterator[Row]:
     if not isinstance(record, dict):
-        raise DataError(f"{path}, {place}: no JSON object", 'declare the right reader: "json" (an array) or "jsonl" (lines)')
+        raise DataError(f"{path}, {place}: no JSON object", _READER)
     where = f"{path}, {place}"
     if all(cell(record, name, where) == value for name, value in files.where.items()):
         yield Row(path, place, tuple(cell(record, str(column), where) for column in files.columns))
@@ -60,6 +63,6 @@ def _parse(text: str, path: Path, line: int) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as error:
         problem = f"{path}, line {line + error.lineno - 1}, column {error.colno}: no JSON ({error.msg})"
-        raise DataError(problem, 'mend the file, or declare reader = "jsonl" (one object a line) or "json" (one array)') from None
+        raise DataError(problem, f"mend the file, or {_READER}") from None
     except RecursionError:
-        raise DataError(f"{path}, line {line}: JSON nested too deep", "give an array or lines of flat objects") from None
+        raise DataError(f"{path}, line {line}: JSON nested too deep", "give flat objects") from None

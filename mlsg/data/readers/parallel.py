@@ -1,7 +1,7 @@
 """Files that belong together line by line: the sentences in one (two columns) or two, the scores in the last.
 
-Line i belongs to line i. A blank score is a pair that was never scored, and a blank line is still a line: nothing may be
-dropped from one file only.
+Line i belongs to line i. A blank score is a pair that was never scored, and a blank line is still a line: nothing may
+be dropped from one file only.
 """
 
 from __future__ import annotations
@@ -54,4 +54,5 @@ def _check_scored(paths: Sequence[Path], files: Files) -> None:
 def _uneven(paths: Sequence[Path], files: Files) -> DataError:
     counts = [sum(1 for _ in text_lines(path, files.encoding)) for path in paths]
     named = " against ".join(f"{path} has {count} lines" for path, count in zip(paths, counts, strict=True))
-    return DataError(named, "give files that belong together, or declare scored_lines = N if only the first N are scored")
+    remedy = "give files that belong together, or declare scored_lines = N if only the first N are scored"
+    return DataError(named, remedy)

@@ -1,7 +1,7 @@
 """Lines of text out of a file, plain or .xz or .gz, without holding the file in memory.
 
-Lines end at LF only: U+2028, U+0085 and a lone CR are ordinary characters in sentences, and `str.splitlines` would break
-pairs there. A BOM at the start is dropped. Sources of trouble (no UTF-8, NUL bytes, broken compression) are DataErrors.
+Lines end at LF only: U+2028, U+0085 and a lone CR are ordinary characters in sentences, and `str.splitlines` would
+break pairs there. A BOM at the start is dropped. What is no UTF-8, holds NUL bytes or is damaged raises DataError.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import lzma
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from mlsg.data.readers.row import Row
 from mlsg.declarations import Files
@@ -29,10 +29,11 @@ def open_bytes(path: Path) -> IO[bytes]:
         if path.suffix == ".xz":
             return lzma.open(path, "rb")
         if path.suffix == ".gz":
-            return gzip.open(path, "rb")
+            return cast("IO[bytes]", gzip.open(path, "rb"))
         return path.open("rb")
     except OSError as error:
-        raise DataError(f"{path} cannot be opened: {error.strerror or error}", "check the path and its permissions") from None
+        problem = f"{path} cannot be opened: {error.strerror or error}"
+        raise DataError(problem, "check the path and its permissions") from None
 
 
 def raw_lines(path: Path, encoding: str = "utf-8") -> Iterator[str]:

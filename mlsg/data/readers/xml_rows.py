@@ -33,7 +33,8 @@ def read_xml(paths: Sequence[Path], files: Files) -> Iterator[Row]:
             problem = f"{path}, line {line}, column {column + 1}: no XML ({error.msg.split(':')[0]})"
             raise DataError(problem, "mend the file, or declare the right reader") from None
         except BROKEN as error:
-            raise DataError(f"{path}, after {files.element} {number}: broken file ({error})", "fetch the file again") from None
+            problem = f"{path}, after {files.element} {number}: broken file ({error})"
+            raise DataError(problem, "fetch the file again") from None
 
 
 def _cell(element: ElementTree.Element, column: str, path: Path, place: str) -> str:
