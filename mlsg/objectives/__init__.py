@@ -1,0 +1,49 @@
+"""Objectives: training methods, one file each.
+
+To add one: a file here with a frozen dataclass `Settings` that satisfies `interface.ObjectiveSettings`, and one line in
+`_OBJECTIVES`. Reading settings imports no torch, so that the key of a training is known at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from mlsg.errors import SettingError, nearest
+from mlsg.settings import read_settings, table_of
+
+if TYPE_CHECKING:
+    from mlsg.objectives.interface import ObjectiveSettings
+
+_OBJECTIVES: Mapping[str, str] = {
+    "self_guided": "mlsg.objectives.self_guided",
+    "untuned": "mlsg.objectives.untuned",
+}
+
+
+def objective_names() -> list[str]:
+    """Names of the known objectives, sorted."""
+    return sorted(_OBJECTIVES)
+
+
+def settings_class(name: str) -> type[Any]:
+    """The `Settings` dataclass of an objective. Raises SettingError for an unknown name."""
+    if name not in _OBJECTIVES:
+        raise SettingError(f'unknown objective "{name}" in [objective]', nearest(str(name), _OBJECTIVES))
+    return import_module(_OBJECTIVES[name]).Settings
+
+
+def read(table: Mapping[str, Any]) -> ObjectiveSettings:
+    """The settings of the table `[objective]`: `{"name": "self_guided", "loss": "opt3"}`.
+
+    Raises SettingError for an unknown name or key, a wrong type and settings that contradict each other.
+    """
+    name = table.get("name", "self_guided")
+    values = {key: value for key, value in table.items() if key != "name"}
+    return read_settings(settings_class(name), values, f"[objective] {name}")
+
+
+def resolved(table: Mapping[str, Any]) -> dict[str, Any]:
+    """The table with every default written out, as it goes into the key of a training."""
+    return {"name": table.get("name", "self_guided"), **table_of(read(table))}

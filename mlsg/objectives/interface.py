@@ -1,0 +1,85 @@
+"""What the training loop and an objective know of each other.
+
+An objective is built once on a `Ground`, then asked for the loss of one `Batch` after the other. It owns its modules
+(`parts`, trained beside the tuned copy and never saved) but not the tuned copy: that is handed in at each step.
+Importing this file does not import torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from mlsg.model.backbone import Backbone
+    from mlsg.recipes import EncoderSettings
+
+
+class TrainingText(Protocol):
+    """The tokenised sentences of the training text."""
+
+    def __len__(self) -> int: ...
+
+    def token_counts(self, size: int) -> Tensor:
+        """(size,) int64: how often each token id below `size` stands in the text, special tokens included."""
+
+    def distinct_batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Token ids and mask, (b, t) each, of every distinct sentence once, in batches of similar length."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The sentences of one step: b of them, t tokens at most."""
+
+    rows: Sequence[int]
+    """Which sentences of the training text these are."""
+    input_ids: Tensor
+    """(b, t), padded to the longest."""
+    attention_mask: Tensor
+    """(b, t), 1 for tokens and 0 for padding."""
+    duplicates: Tensor
+    """(b, b), true where two different rows hold the same tokens."""
+    draw: Callable[[str, int], list[int]]
+    """`draw("layer", 13)`: for each sentence a number below 13, a function of (seed, purpose, epoch, row)."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What an objective is built on."""
+
+    base: Backbone
+    """The base before training; the loop goes on to tune it, so what must stay fixed has to be copied."""
+    encoder: EncoderSettings
+    """How the anchor is pooled."""
+    text: TrainingText
+    device: torch.device
+    seed_of: Callable[[str], int]
+    """Seed of a purpose, such as "head"."""
+
+
+class Objective(Protocol):
+    """A training method at work."""
+
+    parts: Mapping[str, nn.Module]
+    """Modules trained beside the tuned copy and thrown away after."""
+
+    def loss(self, tuned: Backbone, batch: Batch) -> Tensor:
+        """The scalar to minimise."""
+
+
+class ObjectiveSettings(Protocol):
+    """The settings dataclass of a method, which also knows how to build it."""
+
+    trains: ClassVar[bool]
+    """False: there is no training, the encoder is the base with its pooling."""
+
+    @property
+    def label(self) -> str:
+        """A short name for folders and tables."""
+
+    def build(self, ground: Ground) -> Objective:
+        """The objective, with torch imported no earlier than here."""

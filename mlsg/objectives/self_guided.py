@@ -1,0 +1,148 @@
+"""Self-guided contrastive learning: a frozen copy of the base shows the tuned copy what its own layers know.
+
+Source: T. Kim, K. M. Yoo, S. Lee: Self-Guided Contrastive Learning for BERT Sentence Representations, ACL 2021, section 3.
+The anchor (the tuned copy's [CLS]) is pulled towards the pooled hidden layers of the guide for the same sentence and
+pushed away from those of other sentences; a penalty keeps the tuned copy near the guide.
+
+When to use it: to get a usable [CLS] out of a base with nothing but plain sentences. Its effect on small bases is slight.
+
+Where this departs from the authors' released code (every point is a setting; recipe `authors_code` follows the code):
+views are pooled by maximum as the paper says, not by mean; the guide has no dropout; opt2 keeps all b - 1 negatives; base
+is the mean over 2b terms. Ours and not in the paper, off by default: other anchors than [CLS], `mask_duplicates`,
+`view_weighting`, `view_transform`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from mlsg.errors import SettingError
+from mlsg.objectives.interface import Batch, Ground
+from mlsg.settings import Between
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from mlsg.model.backbone import Backbone
+    from mlsg.objectives.views import ViewSource
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of self-guided training; the defaults are the paper's."""
+
+    trains = True  # without annotation, or it would be a setting
+
+    loss: Annotated[
+        Literal["base", "opt1", "opt2", "opt3"], "opt3: SG-OPT; the others draw one layer a sentence and step"
+    ] = "opt3"
+    temperature: Annotated[float, "tau", Between(1e-4)] = 0.01
+    regulariser: Annotated[float, "lambda: weight of the squared distance between tuned copy and guide", Between(0)] = (
+        0.1
+    )
+    view_pooling: Annotated[Literal["max", "mean", "cls"], "over the tokens of each layer of the guide"] = "max"
+    layers: Annotated[tuple[int, ...], "layers of the guide that are views, 0: embeddings; empty: all"] = ()
+    head_width: Annotated[int, "width of the projection head", Between(1)] = 4096
+    head_depth: Annotated[int, "times Linear, GELU; 0: no head", Between(0)] = 2
+    guide_dropout: Annotated[bool, "dropout in the guide, as in the authors' code"] = False
+    mask_duplicates: Annotated[bool, "sentences with equal tokens are no negatives of each other"] = False
+    view_weighting: Annotated[Literal["none", "sif"], "sif: rare tokens weigh more in a mean view"] = "none"
+    view_transform: Annotated[
+        Literal["none", "centre", "whiten"], "of each layer of views, fitted on the training text"
+    ] = "none"
+    view_shrinkage: Annotated[float, "share of the mean variance mixed in before whitening", Between(1e-6, 1)] = 0.1
+
+    def __post_init__(self) -> None:
+        if self.view_weighting != "none" and self.view_pooling != "mean":
+            raise SettingError(
+                f'objective.view_weighting = "{self.view_weighting}" with objective.view_pooling = "{self.view_pooling}" '
+                "weighs nothing",
+                "weights are for view_pooling = mean",
+            )
+        if len(set(self.layers)) < len(self.layers) or any(layer < 0 for layer in self.layers):
+            raise SettingError(
+                f"objective.layers is {list(self.layers)}", "name each layer once, 0 being the embedding layer"
+            )
+
+    @property
+    def label(self) -> str:
+        return self.loss
+
+    def build(self, ground: Ground) -> SelfGuided:
+        """The objective on `ground`. Raises SettingError for a layer that the base does not have."""
+        from mlsg.objectives.head import projection_head
+
+        head = projection_head(
+            ground.base.dimension,
+            width=self.head_width,
+            depth=self.head_depth,
+            deviation=getattr(ground.base.model.config, "initializer_range", 0.02),
+            seed=ground.seed_of("head"),
+        )
+        guide = _guide(ground, dropout=self.guide_dropout)
+        return SelfGuided(self, ground, guide, _view_source(self, ground, guide), head)
+
+
+class SelfGuided:
+    """The loss of one batch. Not a module: the guide must not be switched to training by a parent's `.train()`."""
+
+    def __init__(self, settings: Settings, ground: Ground, guide: Backbone, views: ViewSource, head: nn.Module) -> None:
+        self.settings, self.encoder, self.guide, self.views, self.head = settings, ground.encoder, guide, views, head
+        self.parts: Mapping[str, nn.Module] = {"head": head}
+        self._fixed = dict(guide.model.named_parameters())
+
+    def loss(self, tuned: Backbone, batch: Batch) -> Tensor:
+        """Contrastive loss plus lambda times the drift: a scalar (section 3.1)."""
+        from mlsg.model.pooling import pool
+        from mlsg.objectives.nt_xent import LOSSES
+
+        states = tuned.hidden_states(batch.input_ids, batch.attention_mask)
+        anchors = pool(states, batch.attention_mask, self.encoder.pooling, self.encoder.layer)  # (b, d)
+        views = self._positives(self.views(batch), batch)  # (b, n, d), or (b, d) where one is drawn
+        duplicates = batch.duplicates if self.settings.mask_duplicates else None
+        contrast = LOSSES[self.settings.loss]
+        loss = contrast(self.head(anchors), self.head(views), self.settings.temperature, duplicates)
+        return loss + self.settings.regulariser * self._drift(tuned) if self.settings.regulariser else loss
+
+    def _positives(self, views: Tensor, batch: Batch) -> Tensor:
+        """All views for opt3; for the other losses one view a sentence, its layer drawn uniformly at each step."""
+        if self.settings.loss == "opt3":
+            return views
+        return views[range(len(views)), batch.draw("layer", views.shape[1])]
+
+    def _drift(self, tuned: Backbone) -> Tensor | float:
+        from mlsg.objectives.drift import squared_drift
+
+        moving = {name: value for name, value in tuned.model.named_parameters() if value.requires_grad}
+        return squared_drift(list(moving.values()), [self._fixed[name] for name in moving]) if moving else 0.0
+
+
+def _guide(ground: Ground, *, dropout: bool) -> Backbone:
+    guide = ground.base.copy_frozen().to(ground.device)
+    return guide.train() if dropout else guide.eval()
+
+
+def _view_source(settings: Settings, ground: Ground, guide: Backbone) -> ViewSource:
+    from mlsg.objectives.view_statistics import fit_moments, sif_weights, whitening
+    from mlsg.objectives.views import GuideViews, TransformedViews
+
+    last = ground.base.layers
+    if any(layer > last for layer in settings.layers):
+        raise SettingError(f"objective.layers is {list(settings.layers)}", f"the base has layers 0 to {last}")
+    weights = None
+    if settings.view_weighting == "sif":
+        weights = sif_weights(ground.text.token_counts(ground.base.model.config.vocab_size)).to(ground.device)
+    views = GuideViews(guide, settings.layers or range(last + 1), settings.view_pooling, weights)
+    if settings.view_transform == "none":
+        return views
+    guide.eval()  # the fit is on views without dropout, whatever training does
+    means, covariances = fit_moments(
+        views.of(ids.to(ground.device), mask.to(ground.device)) for ids, mask in ground.text.distinct_batches(64)
+    )
+    guide.train(settings.guide_dropout)
+    maps = whitening(covariances, settings.view_shrinkage) if settings.view_transform == "whiten" else None
+    return TransformedViews(
+        views, means.float().to(ground.device), None if maps is None else maps.float().to(ground.device)
+    )

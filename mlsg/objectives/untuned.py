@@ -1,0 +1,28 @@
+"""No training at all: the encoder is the base with its pooling.
+
+When to use it: as the "before" of every comparison, and as the honest answer to whether training was worth it. The
+pooling and the layer are those of `[encoder]`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NoReturn
+
+from mlsg.errors import SettingError
+from mlsg.objectives.interface import Ground
+
+
+@dataclass(frozen=True)
+class Settings:
+    """There is nothing to set."""
+
+    trains = False  # without annotation, or it would be a setting
+
+    @property
+    def label(self) -> str:
+        return "untuned"
+
+    def build(self, ground: Ground) -> NoReturn:
+        """Raises SettingError: there is no loss to compute."""
+        raise SettingError('objective "untuned" has nothing to train', "choose another objective, or only its pooling")

@@ -1,0 +1,133 @@
+"""`train`: sentences and a base -> an encoder.
+
+    encoders/<key>/     a sentence-transformers folder with mlsg.json (provenance) and history.json (losses, dev scores)
+
+Asking for an encoder that is there already imports no torch: the key is made of settings and fingerprints only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mlsg import objectives
+from mlsg.errors import HubUnreachableError, SettingError, nearest
+from mlsg.hub import Hub
+from mlsg.model.fingerprint import fingerprint_model
+from mlsg.model.locate import local_folder
+from mlsg.settings import table_of
+from mlsg.workspace import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from mlsg.catalog import Catalog
+    from mlsg.data.pairs import Located
+    from mlsg.objectives.interface import ObjectiveSettings
+    from mlsg.recipes import Recipe
+    from mlsg.workspace import Artefact, Workspace
+
+STAGE = "encoders"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be trained, with everything from outside found and named."""
+
+    recipe: Recipe
+    objective: ObjectiveSettings
+    base_name: str
+    base_fingerprint: str
+    sentences: Artefact | None
+    dev: Located | None
+    hub: Hub
+
+    @property
+    def base_revision(self) -> str:
+        """The full commit of a base from the hub; empty for a folder."""
+        return self.base_fingerprint.partition("@")[2]
+
+    @property
+    def request(self) -> Request:
+        """Where the base lies and its revision are not in the settings: its fingerprint says both."""
+        encoder = table_of(self.recipe.encoder)
+        if not self.objective.trains:
+            settings: dict[str, Any] = {"train": {"model": self.base_name}}
+        else:
+            settings = {"train": {**table_of(self.recipe.train), "model": self.base_name}}
+            settings["train"].pop("revision")
+        return Request(
+            stage=STAGE,
+            format=FORMAT,
+            name=f"{self.base_name.rpartition('/')[2]}-{self.objective.label}",
+            settings={**settings, "objective": objectives.resolved(self.recipe.objective), "encoder": encoder},
+            inputs={"sentences": self.sentences.key} if self.sentences else {},
+            fingerprints={"base": self.base_fingerprint, **({"dev": self.dev.fingerprint} if self.dev else {})},
+        )
+
+
+def train(
+    recipe: Recipe,
+    *,
+    workspace: Workspace,
+    sentences: Artefact | None,
+    catalog: Catalog,
+    data_root: Path | None,
+    checkpoint_every: int = 100,
+) -> Artefact:
+    """The encoder of `recipe` trained on `sentences`; an objective without training needs none.
+
+    Raises SettingError for settings that do not fit, ModelError or HubUnreachableError for the base, DataError or
+    HubUnreachableError for the dev set, DivergedError when training runs away.
+    """
+    order = _order(recipe, workspace, sentences, catalog, data_root)
+
+    def make(folder: Path, scratch: Path) -> Mapping[str, Any]:
+        from mlsg.train.making import make_encoder
+
+        return make_encoder(order, folder, scratch, checkpoint_every)
+
+    return workspace.build(order.request, make, recipe=table_of(recipe))
+
+
+def _order(
+    recipe: Recipe, workspace: Workspace, sentences: Artefact | None, catalog: Catalog, data_root: Path | None
+) -> Order:
+    objective = objectives.read(recipe.objective)
+    if recipe.encoder.transform != "none":
+        raise SettingError(
+            f'unknown encoder.transform "{recipe.encoder.transform}"', nearest(recipe.encoder.transform, ["none"])
+        )
+    hub = Hub.from_environment(workspace.root)
+    if objective.trains and sentences is None:
+        raise SettingError(f'objective "{objective.label}" needs sentences', "run mlsg prepare first")
+    dev = _dev(recipe.train.dev, catalog, data_root, hub) if objective.trains else None
+    return Order(
+        recipe,
+        objective,
+        base_name(recipe.train.model),
+        fingerprint_model(recipe.train.model, recipe.train.revision, hub),
+        sentences if objective.trains else None,
+        dev,
+        hub,
+    )
+
+
+def base_name(model: str) -> str:
+    """A base's name without the path to it: `/data/mini/` -> `mini`; `starter` and `org/model` stay."""
+    folder = None if model == "starter" else local_folder(model)
+    return folder.resolve().name if folder is not None else model
+
+
+def _dev(name: str, catalog: Catalog, data_root: Path | None, hub: Hub) -> Located | None:
+    if name == "none":
+        return None
+    from mlsg.data.pairs import Absent, locate
+
+    found = locate(catalog.pair_set(name), data_root, hub)
+    if isinstance(found, Absent):
+        remedy = "give its files with --data-root, or train without: --set train.dev=none"
+        raise HubUnreachableError(f"dev set {name} cannot be had: {found.why}", remedy)
+    return found

@@ -1,0 +1,255 @@
+"""The training loop: any objective, on Accelerate, from the last checkpoint to the weights that are kept.
+
+A step is a function of (seed, step): the order of sentences, the dropout masks and every draw of the objective are keyed
+and not carried along. A killed training therefore goes on from its last checkpoint and ends with the same bits, on the
+same machine with the same number of threads. The loop names no method.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from mlsg import console
+from mlsg.errors import SettingError
+from mlsg.model.backbone import Backbone
+from mlsg.objectives.interface import Batch, Objective
+from mlsg.recipes import EncoderSettings, TrainSettings
+from mlsg.train.checkpoints import Checkpoint, latest_checkpoint, load_best, save_best, save_checkpoint
+from mlsg.train.dev import Probe
+from mlsg.train.divergence import check_losses, check_measurement, collapse_bound
+from mlsg.train.draws import draw_below, seed_of
+from mlsg.train.optimiser import adamw, learning_rate, moments, restore_moments, set_learning_rate
+from mlsg.train.order import Plan, order
+from mlsg.train.text import TokenisedText
+
+_LOOK_EVERY = 10
+"""Steps between two looks at the losses: each look waits for the device."""
+
+
+@dataclass
+class State:
+    """All that a checkpoint holds beside tensors."""
+
+    step: int = 0
+    """Steps done."""
+    losses: float = 0.0
+    """Sum of the losses since the last measurement, and over how many steps."""
+    steps_of_losses: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    """One entry a measurement: step, mean loss since the one before, dev, random_cosine."""
+    best_step: int = 0
+    best_dev: float | None = None
+    """Best of the measurements after step 0: what is saved has always been trained."""
+    without_best: int = 0
+    """Measurements since the best one."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the loop works on."""
+
+    tuned: Backbone
+    objective: Objective
+    text: TokenisedText
+    probe: Probe
+    settings: TrainSettings
+    encoder: EncoderSettings
+    scratch: Path
+    checkpoint_every: int
+    accelerator: Accelerator
+
+
+def fit(run: Run) -> State:
+    """Train `run.tuned` in place and leave it with the weights that are kept.
+
+    Raises DivergedError on a loss that is no number and on a collapse; the last good checkpoint stays in `run.scratch`.
+    """
+    if run.accelerator.num_processes > 1:
+        raise SettingError(
+            f"training was started as {run.accelerator.num_processes} processes", "start it as one: mlsg train"
+        )
+    with torch.random.fork_rng():
+        state = _Loop(run).run()
+    run.tuned.eval()
+    return state
+
+
+class _Step(nn.Module):
+    """Forward is the loss, so that whatever wraps a module for many processes sees the whole computation."""
+
+    def __init__(self, tuned: Backbone, objective: Objective) -> None:
+        super().__init__()
+        self.tuned, self.parts, self._objective = tuned, nn.ModuleDict(objective.parts), objective
+
+    def forward(self, batch: Batch) -> Tensor:
+        return self._objective.loss(self.tuned, batch)
+
+
+class _Loop:
+    def __init__(self, run: Run) -> None:
+        self.r, self.s = run, run.settings
+        self.plan = Plan(len(run.text), self.s.batch_size, self.s.epochs, self.s.max_steps)
+        self.module = run.accelerator.prepare_model(_Step(run.tuned, run.objective))
+        self.trained = _trained(run)
+        self.optimiser = adamw(self.trained, self.s)
+        self.state = State()
+        self.pending: list[Tensor] = []
+        self.order = lru_cache(maxsize=1)(partial(order, self.s.seed, count=len(run.text)))
+
+    def run(self) -> State:
+        self._resume()
+        if not self.state.history:
+            self._measure()
+        self.module.train()
+        with console.progress(
+            "training", self._seen(self.plan.steps), "sentences", done=self._seen(self.state.step)
+        ) as bar:
+            while self.state.step < self.plan.steps and not self._out_of_patience():
+                rows = self._step()
+                shown = self._after_step()
+                bar.advance(len(rows), step=f"{self.state.step}/{self.plan.steps}", **shown)
+        self._keep()
+        return self.state
+
+    def _step(self) -> np.ndarray:
+        step, settings = self.state.step, self.s
+        epoch, within = self.plan.place(step)
+        batch = self._batch(epoch, self.plan.rows(step, self.order(epoch)))
+        torch.manual_seed(seed_of(settings.seed, "dropout", epoch, within))
+        set_learning_rate(self.optimiser, learning_rate(step, self.plan.steps, settings))
+        with self._precision():
+            loss = self.module(batch)
+        self.r.accelerator.backward(loss)
+        if settings.clip:
+            self.r.accelerator.clip_grad_norm_(self.trained.values(), settings.clip)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        self.pending.append(loss.detach())
+        self.state.step += 1
+        return batch.rows  # type: ignore[return-value]
+
+    def _batch(self, epoch: int, rows: np.ndarray) -> Batch:
+        seed, device = self.s.seed, self.r.accelerator.device
+        ids, mask = self.r.text.batch(rows)
+        return Batch(
+            rows,  # type: ignore[arg-type]
+            ids.to(device, non_blocking=True),
+            mask.to(device, non_blocking=True),
+            self.r.text.duplicates(rows).to(device, non_blocking=True),
+            lambda purpose, bound: [draw_below(bound, seed, purpose, epoch, int(row)) for row in rows],
+        )
+
+    def _after_step(self) -> dict[str, object]:
+        """Look at the losses, measure, save; whatever is due. Returns what the progress shows."""
+        step = self.state.step
+        last = step == self.plan.steps
+        measuring = last or step % self.s.dev_every == 0
+        saving = step % self.r.checkpoint_every == 0
+        shown: dict[str, object] = {}
+        if measuring or saving or step % _LOOK_EVERY == 0:
+            shown["loss"] = f"{self._look():.4f}"
+        if measuring:
+            dev = self._measure()
+            if dev is not None:
+                shown["dev"] = f"{dev:.4f}"
+        if saving:
+            self._save()
+        return shown
+
+    def _look(self) -> float:
+        """Fetch the losses of the last steps and add them up in the order of the steps. Returns the newest."""
+        values = torch.stack(self.pending).tolist()
+        self.pending.clear()
+        check_losses(values, self.state.step, self.s, self.r.scratch)
+        for value in values:
+            self.state.losses += value
+        self.state.steps_of_losses += len(values)
+        return values[-1]
+
+    def _measure(self) -> float | None:
+        """Write a measurement into the history, keep new best weights. Returns the dev score."""
+        state = self.state
+        with self._precision():
+            seen = self.r.probe.measure(self.r.tuned, self.r.encoder)
+        bound = collapse_bound(self.s, state.history[0]["random_cosine"] if state.history else None)
+        check_measurement(seen, bound, state.step, self.s, self.r.scratch)
+        mean = state.losses / state.steps_of_losses if state.steps_of_losses else None
+        entry = {"step": state.step, "loss": mean, "dev": seen.dev, "random_cosine": seen.random_cosine}
+        state.history.append(entry)
+        state.losses, state.steps_of_losses = 0.0, 0
+        if seen.dev is not None and state.step:
+            if state.best_dev is None or seen.dev > state.best_dev:
+                state.best_step, state.best_dev, state.without_best = state.step, seen.dev, 0
+                if self.s.keep == "best":
+                    save_best(self.r.scratch, state.step, self._tuned_weights())
+            else:
+                state.without_best += 1
+        return seen.dev
+
+    def _out_of_patience(self) -> bool:
+        return bool(self.s.patience) and self.state.without_best >= self.s.patience
+
+    def _keep(self) -> None:
+        """Put back the weights that were best, where they are asked for and known."""
+        if self.s.keep == "best" and self.state.best_step not in {0, self.state.step}:
+            _load(self._tuned_weights(), load_best(self.r.scratch, self.state.best_step))
+
+    def _save(self) -> None:
+        weights = {f"weights/{name}": value for name, value in self.trained.items()}
+        tensors = {**weights, **moments(self.optimiser, self.trained)}
+        save_checkpoint(self.r.scratch, self.state.step, Checkpoint(tensors, dataclasses.asdict(self.state)))
+
+    def _resume(self) -> None:
+        found = latest_checkpoint(self.r.scratch)
+        if found is None:
+            return
+        self.state = State(**found.state)
+        weights = {name.removeprefix("weights/"): t for name, t in found.tensors.items() if name.startswith("weights/")}
+        _load(self.trained, weights)
+        kept = {name: tensor for name, tensor in found.tensors.items() if not name.startswith("weights/")}
+        restore_moments(self.optimiser, self.trained, kept)
+        console.note(f"going on from the checkpoint of step {self.state.step}")
+
+    def _tuned_weights(self) -> dict[str, Tensor]:
+        return {name: value for name, value in self.r.tuned.named_parameters() if value.requires_grad}
+
+    def _seen(self, step: int) -> int:
+        """Sentences seen after so many steps, the last batch of an epoch being short."""
+        epochs, within = self.plan.place(step)
+        return epochs * self.plan.sentences + min(within * self.plan.batch_size, self.plan.sentences)
+
+    @contextmanager
+    def _precision(self) -> Iterator[None]:
+        bf16 = self.s.precision == "bf16"
+        with torch.autocast(self.r.accelerator.device.type, dtype=torch.bfloat16, enabled=bf16):
+            yield
+
+
+def _trained(run: Run) -> dict[str, Tensor]:
+    """Everything that the optimiser moves, by name: `tuned/...`, and the objective's own `head/...`."""
+    found = {f"tuned/{name}": value for name, value in run.tuned.named_parameters() if value.requires_grad}
+    if not found:
+        raise SettingError(
+            f"encoder.layer = {run.encoder.layer} with train.train_embeddings = false leaves nothing to train",
+            "choose a higher layer, or train the embeddings",
+        )
+    for part, module in run.objective.parts.items():
+        found.update({f"{part}/{name}": value for name, value in module.named_parameters()})
+    return found
+
+
+@torch.no_grad()
+def _load(into: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
+    for name, parameter in into.items():
+        parameter.copy_(values[name])

@@ -1,0 +1,97 @@
+"""What happens when an encoder is really made: load the base, train it, save it with its provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from accelerate import Accelerator
+
+from mlsg import console, objectives
+from mlsg.data.pairs import read_pairs
+from mlsg.errors import DataError
+from mlsg.files import readable_json
+from mlsg.model.backbone import Backbone, load_backbone
+from mlsg.model.encoder import Encoder
+from mlsg.objectives.interface import Ground
+from mlsg.prepare import read_sentences
+from mlsg.train.dev import Probe, dev_probe, sample_probe
+from mlsg.train.draws import seed_of
+from mlsg.train.loop import Run, State, fit
+from mlsg.train.text import TokenisedText, tokenise
+
+if TYPE_CHECKING:
+    from mlsg.train import Order
+
+_SENTENCE_FACTS = ("lang", "corpus", "kept", "licence", "transductive", "evaluation")
+
+
+def make_encoder(order: Order, folder: Path, scratch: Path, checkpoint_every: int) -> Mapping[str, Any]:
+    """Write the encoder into `folder`; checkpoints go to `scratch`. Returns the facts."""
+    wanted = order.recipe.encoder
+    base = load_backbone(order.recipe.train.model, order.base_revision or order.recipe.train.revision)
+    facts: dict[str, Any] = {"steps": 0}
+    if order.objective.trains:
+        state, text = _trained(order, base, scratch, checkpoint_every)
+        (folder / "history.json").write_text(readable_json(_history(state)), encoding="utf-8", newline="\n")
+        facts = _facts(state, text)
+    Encoder(base, wanted.pooling, wanted.layer).save(folder, provenance(order))
+    return facts
+
+
+def provenance(order: Order) -> dict[str, Any]:
+    """What `mlsg.json` says of where an encoder comes from: all of it is in the key, nothing is a path or a time."""
+    settings = order.request.settings
+    told: dict[str, Any] = {
+        "base": {"name": order.base_name, "revision": order.base_revision, "fingerprint": order.base_fingerprint},
+        "objective": settings["objective"],
+        "train": settings["train"],
+        "sentences": None,
+    }
+    if order.sentences is not None:
+        facts = order.sentences.facts
+        told["sentences"] = {"key": order.sentences.key, **{n: facts[n] for n in _SENTENCE_FACTS if n in facts}}
+    return told
+
+
+def _trained(order: Order, base: Backbone, scratch: Path, checkpoint_every: int) -> tuple[State, TokenisedText]:
+    settings, encoder = order.recipe.train, order.recipe.encoder
+    accelerator = Accelerator(mixed_precision="no")  # precision is a setting of ours, not of the launcher
+    assert order.sentences is not None
+    text = tokenise(read_sentences(order.sentences), base, settings.max_length)
+    if len(text) < 2:
+        raise DataError(f"{len(text)} sentences to train on", "prepare at least two")
+    probe = _probe(order, base, text)
+    base.to(accelerator.device)
+    ground = Ground(base, encoder, text, accelerator.device, partial(seed_of, settings.seed))
+    objective = order.objective.build(ground)  # copies the base before it is tuned, and before anything is frozen
+    if not settings.train_embeddings:
+        for parameter in base.embedding_parameters():
+            parameter.requires_grad_(False)
+    console.note(f"training {order.base_name} ({order.objective.label}) on {len(text)} sentences, {accelerator.device}")
+    run = Run(base, objective, text, probe, settings, encoder, scratch, checkpoint_every, accelerator)
+    return fit(run), text
+
+
+def _probe(order: Order, base: Backbone, text: TokenisedText) -> Probe:
+    settings = order.recipe.train
+    if order.dev is None:
+        return sample_probe(text, settings.seed)
+    return dev_probe(read_pairs(order.dev, order.hub), base, settings.max_length)
+
+
+def _history(state: State) -> dict[str, Any]:
+    return {"best_step": state.best_step or None, "best_dev": state.best_dev, "measurements": state.history}
+
+
+def _facts(state: State, text: TokenisedText) -> dict[str, Any]:
+    return {
+        "steps": state.step,
+        "best_step": state.best_step or None,
+        "best_dev": state.best_dev,
+        "dev_before": state.history[0]["dev"],
+        "sentences": len(text),
+        "duplicates": len(text) - len(text.distinct),
+    }
