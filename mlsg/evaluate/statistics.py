@@ -1,0 +1,155 @@
+"""Rank correlations of a pair set and their bootstrap intervals.
+
+Numbers only: nothing here knows of encoders or files, and nothing imports torch or scipy (tests compare with
+scipy.stats). Undefined is None, never NaN: fewer than three pairs, a score that is not finite, or scores that are all
+equal have no correlation.
+
+The resamples of a set depend on the seed and its number of pairs alone. So every encoder and every baseline meets the
+same resamples, differences are paired, and sets that are row-by-row translations of one another stay aligned.
+
+Sources: Spearman with average ranks for ties; percentile bootstrap (Efron and Tibshirani, 1993, chapter 13).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Interval = tuple[float, float]
+
+FEWEST_PAIRS = 3
+LEVEL = 0.95
+MOST_UNDEFINED = 0.05  # a larger share of resamples without a correlation leaves no interval
+_CELLS = 500_000  # of one chunk of resamples: 4 MB an array, whatever the number of pairs
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Spearman of a minus Spearman of b on the same pairs, with its paired interval; None where undefined."""
+
+    value: float | None
+    interval: Interval | None
+
+
+def average_ranks(values: Sequence[float] | Floats) -> Floats:
+    """Ranks from 1, ties sharing their mean: `[10, 20, 20]` -> `[1.0, 2.5, 2.5]`."""
+    levels, counts = np.unique(np.asarray(values, dtype=np.float64), return_inverse=True, return_counts=True)[1:]
+    return (np.cumsum(counts) - (counts - 1) / 2)[levels]
+
+
+def pearson(first: Sequence[float] | Floats, second: Sequence[float] | Floats) -> float | None:
+    """Pearson correlation of two score lists of one length, or None where it is undefined."""
+    x, y = _pair(first, second)
+    return _correlation(x, y) if _defined(x, y) else None
+
+
+def spearman(first: Sequence[float] | Floats, second: Sequence[float] | Floats) -> float | None:
+    """Pearson correlation of average ranks, or None where it is undefined."""
+    x, y = _pair(first, second)
+    return _correlation(average_ranks(x), average_ranks(y)) if _defined(x, y) else None
+
+
+def spearman_interval(
+    scores: Sequence[float] | Floats, gold: Sequence[float] | Floats, *, resamples: int = 1000, seed: int = 0
+) -> Interval | None:
+    """95% percentile bootstrap interval of `spearman(scores, gold)` over resamples of pairs."""
+    x, y = _pair(scores, gold)
+    if not _defined(x, y):
+        return None
+    return _percentiles(_spearman_of_resamples(x, y, resamples=resamples, seed=seed))
+
+
+def spearman_difference(
+    a: Sequence[float] | Floats,
+    b: Sequence[float] | Floats,
+    gold: Sequence[float] | Floats,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Difference:
+    """Paired bootstrap of `spearman(a, gold) - spearman(b, gold)`: both meet the same resamples of pairs."""
+    rho_a, rho_b = spearman(a, gold), spearman(b, gold)
+    if rho_a is None or rho_b is None:
+        return Difference(None, None)
+    (xa, y), (xb, _) = _pair(a, gold), _pair(b, gold)
+    of_a = _spearman_of_resamples(xa, y, resamples=resamples, seed=seed)
+    of_b = _spearman_of_resamples(xb, y, resamples=resamples, seed=seed)
+    return Difference(rho_a - rho_b, _percentiles(of_a - of_b))
+
+
+def resample_counts(pairs: int, *, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """How often each pair occurs in each resample, in chunks (resamples of the chunk, pairs); rows sum to `pairs`.
+
+    A function of its arguments alone: the chunks are cut by memory, the draws go on from one to the next.
+    """
+    generator = np.random.default_rng([seed, pairs])
+    rows = max(1, _CELLS // pairs)
+    for start in range(0, resamples, rows):
+        chunk = min(rows, resamples - start)
+        drawn = generator.integers(pairs, size=(chunk, pairs))
+        drawn += np.arange(chunk)[:, None] * pairs
+        yield np.bincount(drawn.ravel(), minlength=chunk * pairs).reshape(chunk, pairs)  # (chunk, pairs)
+
+
+def _pair(first: Sequence[float] | Floats, second: Sequence[float] | Floats) -> tuple[Floats, Floats]:
+    x, y = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    if x.shape != y.shape or x.ndim != 1:
+        raise ValueError(f"two lists of one length are needed, not shapes {x.shape} and {y.shape}")
+    return x, y
+
+
+def _defined(x: Floats, y: Floats) -> bool:
+    if len(x) < FEWEST_PAIRS or not (np.isfinite(x).all() and np.isfinite(y).all()):
+        return False
+    return bool(x.min() < x.max() and y.min() < y.max())
+
+
+def _correlation(x: Floats, y: Floats) -> float | None:
+    x, y = x - x.mean(), y - y.mean()
+    x_norm, y_norm = np.linalg.norm(x), np.linalg.norm(y)
+    if not (x_norm > 0 and y_norm > 0):  # differences below the smallest float
+        return None
+    return float(np.clip(np.dot(x / x_norm, y / y_norm), -1.0, 1.0))
+
+
+def _spearman_of_resamples(x: Floats, y: Floats, *, resamples: int, seed: int) -> Floats:
+    """Spearman of every resample (resamples,), NaN where a resample has one level only.
+
+    No resample is sorted: with the pairs' levels known once, ranks follow from how often each level was drawn.
+    """
+    ranks_x, ranks_y = _ResampledRanks(x), _ResampledRanks(y)
+    found = []
+    for counts in resample_counts(len(x), resamples=resamples, seed=seed):
+        rx, ry = ranks_x(counts), ranks_y(counts)  # (chunk, pairs), centred
+        covariance = np.einsum("cp,cp,cp->c", counts, rx, ry)
+        variances = np.einsum("cp,cp,cp->c", counts, rx, rx) * np.einsum("cp,cp,cp->c", counts, ry, ry)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            found.append(np.where(variances > 0, covariance / np.sqrt(variances), np.nan))
+    return np.clip(np.concatenate(found), -1.0, 1.0)
+
+
+class _ResampledRanks:
+    """Average ranks of the pairs within resamples that are given as counts."""
+
+    def __init__(self, values: Floats) -> None:
+        self.level = np.unique(values, return_inverse=True)[1]  # (pairs,)
+        self.order = np.argsort(self.level, kind="stable")
+        self.starts = np.searchsorted(self.level[self.order], np.arange(self.level.max() + 1))
+
+    def __call__(self, counts: NDArray[np.int64]) -> Floats:
+        """Ranks minus their mean, (chunk, pairs); the rank of a pair that was not drawn means nothing."""
+        drawn = np.add.reduceat(counts[:, self.order], self.starts, axis=1)  # (chunk, levels)
+        ranks = np.cumsum(drawn, axis=1) - (drawn - 1) / 2
+        return (ranks - (counts.shape[1] + 1) / 2)[:, self.level]
+
+
+def _percentiles(values: Floats) -> Interval | None:
+    defined = values[~np.isnan(values)]
+    if len(values) - len(defined) > MOST_UNDEFINED * len(values):
+        return None
+    low, high = np.percentile(defined, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
+    return float(low), float(high)

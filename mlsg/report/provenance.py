@@ -1,0 +1,108 @@
+"""What an encoder folder says of its own making (`mlsg.json`), read for tables and model cards.
+
+A foreign folder has no such file: then nothing is known, and nothing is assumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mlsg.errors import ModelError
+from mlsg.files import read_json
+
+FILE = "mlsg.json"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """How an encoder was made.
+
+    `transductive` names the families of texts that the training text holds by declaration; `found` counts, for each
+    pair set, the sentences of it that were in the training text when training began.
+    """
+
+    name: str = ""
+    base: str = ""
+    base_revision: str = ""
+    base_fingerprint: str = ""
+    objective: str = ""
+    objective_settings: Mapping[str, Any] = field(default_factory=dict)
+    train_settings: Mapping[str, Any] = field(default_factory=dict)
+    pooling: str = ""
+    layer: int | None = None
+    lang: str = ""
+    corpus: str = ""
+    licence: str = ""
+    sentences: int | None = None
+    transductive: frozenset[str] = frozenset()
+    found: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def base_is_local(self) -> bool:
+        """Whether the base was a folder (or the starter), not a model of the hub."""
+        return is_local(self.base_fingerprint)
+
+
+def is_local(fingerprint: str) -> bool:
+    """Whether a model was read from a folder: the fingerprint of a hub model is `owner/name@commit`, else a sha256."""
+    return "@" not in fingerprint
+
+
+def name_of(model: str, fingerprint: str) -> str:
+    """A model for people: `../models/mini/` -> `mini`; with a hub fingerprint `owner/name` -> `owner/name`."""
+    if not is_local(fingerprint) or not model:
+        return model
+    return Path(model).name or Path(model).resolve().name
+
+
+def read_provenance(folder: Path) -> Provenance | None:
+    """The provenance of an encoder folder, or None where it is not ours. Raises ModelError for an unreadable file."""
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    try:
+        table = read_json(path)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read: {error}", "train the encoder again") from None
+    if not isinstance(table, dict):
+        raise ModelError(f"{path} holds no table", "train the encoder again")
+    return provenance_of(table)
+
+
+def provenance_of(table: Mapping[str, Any]) -> Provenance:
+    """The provenance in the table of an `mlsg.json`; what the table does not say stays empty."""
+    base, objective, text = _table(table, "base"), _table(table, "objective"), _table(table, "sentences")
+    encoder = _table(table, "encoder")
+    settings = {name: value for name, value in objective.items() if name != "name"}
+    return Provenance(
+        name=str(table.get("name", "")),
+        base=str(base.get("name", "")),
+        base_revision=str(base.get("revision", "")),
+        base_fingerprint=str(base.get("fingerprint", "")),
+        objective=str(objective.get("name", "")),
+        objective_settings=settings,
+        train_settings=_table(table, "train"),
+        pooling=str(encoder.get("pooling", "")),
+        layer=encoder.get("layer"),
+        lang=str(text.get("lang", "")),
+        corpus=str(text.get("corpus", "")),
+        licence=str(text.get("licence", "")),
+        sentences=text.get("kept"),
+        transductive=frozenset(text.get("transductive", ())),
+        found={name: _remained(count) for name, count in _table(text, "evaluation").items()},
+    )
+
+
+def _table(table: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = table.get(name)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _remained(count: object) -> int:
+    """Sentences of a set that stayed in the training text: a number, or a table `{"kept": 3, "dropped": 40}`."""
+    if isinstance(count, Mapping):
+        return int(count.get("kept", 0))
+    return int(str(count))

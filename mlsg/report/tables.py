@@ -1,0 +1,174 @@
+"""Tables of scores for people: rich on a terminal, the same rows as Markdown.
+
+Correlations are Spearman x 100. A first table has one row a language (its primary set) and their mean; a second one all
+other sets. Both fit 80 columns. Beside each score stand the four baselines of the same pairs, so that a method which
+loses to counting words is seen losing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mlsg.report.scores_json import BASELINES, FEW_PAIRS, Interval, ScoreSheet, SetScore
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+MISSING = "-"
+_NUMBERS = ("pairs", "score", "95%\ninterval", "base\nCLS", "base\nmean", "overlap", "idf\noverlap")
+_COLUMNS = ("lang", "set", *_NUMBERS, "flags")
+
+FLAGS = {
+    "T": "transductive: sentences of the set were in the training text, without their scores",
+    "?": "it is not known what the encoder was trained on",
+    "M": "machine-translated pairs, scores of the originals",
+    "P": "written for this project, not a public set",
+    "R": "relatedness, not similarity",
+    "Q": "translation quality, not similarity",
+    "X": "cross-lingual: the two sentences are in two languages",
+    "<": f"under {FEW_PAIRS} pairs",
+}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table as text: a title, one name a column, cells."""
+
+    title: str
+    columns: tuple[str, ...]  # a line break may stand in a heading
+    rows: tuple[tuple[str, ...], ...]
+    numbers: tuple[str, ...]
+    last_apart: bool = False
+
+
+def flags(score: SetScore) -> str:
+    """The letters of `FLAGS` that hold for a set."""
+    found = {
+        "T": score.transductive is True,
+        "?": score.transductive is None,
+        "M": score.made == "machine_translation",
+        "P": score.made == "written_for_project",
+        "R": score.kind == "relatedness",
+        "Q": score.kind == "quality",
+        "X": score.crosslingual,
+        "<": score.pairs < FEW_PAIRS,
+    }
+    return "".join(letter for letter, holds in found.items() if holds)
+
+
+def points(value: float | None) -> str:
+    """A correlation x 100: `0.8203` -> `82.0`."""
+    return MISSING if value is None else f"{round(100 * value, 1) + 0.0:.1f}"
+
+
+def span(interval: Interval | None) -> str:
+    """An interval x 100: `(0.63, 0.78)` -> `[63.0, 78.0]`."""
+    return MISSING if interval is None else f"[{points(interval[0])}, {points(interval[1])}]"
+
+
+def grids(sheet: ScoreSheet) -> list[Grid]:
+    """The tables of one encoder: languages with their mean, then the other sets if there are any."""
+    languages = [(lang, name or MISSING, sheet.set_score(name)) for lang, name in sheet.primaries.items()]
+    rows = [_row(lang, name, score) for lang, name, score in languages]
+    scored = [score for _, _, score in languages if score is not None and score.spearman is not None]
+    if len(scored) > 1:
+        rows.append(_mean_row(scored))
+    title = f"{sheet.encoder.name}: Spearman x 100, one primary set a language"
+    found = [Grid(title, _COLUMNS, tuple(rows), _NUMBERS, last_apart=len(scored) > 1)]
+    others = [score for score in sheet.sets if score.set not in sheet.primaries.values()]
+    if others:
+        rows = [_row("-".join(dict.fromkeys(score.languages)), score.set, score) for score in others]
+        found.append(Grid("Other sets of these languages", _COLUMNS, tuple(rows), _NUMBERS))
+    return found
+
+
+def legend(sheet: ScoreSheet) -> list[str]:
+    """What the flags in the tables mean, and what was cut off or skipped; only what occurs."""
+    used = {letter for score in sheet.sets for letter in flags(score)}
+    lines = [f"{letter}  {meaning}" for letter, meaning in FLAGS.items() if letter in used]
+    cut = [f"{score.set} {score.truncated}" for score in sheet.sets if score.truncated]
+    if cut:
+        lines.append(f"Sentences cut at the encoder's maximum length: {', '.join(cut)}")
+    unknown = [f"{score.set} {score.unknown}" for score in sheet.sets if score.unknown]
+    if unknown:
+        lines.append(f"Unknown tokens: {', '.join(unknown)}")
+    return lines + [f"Skipped {skipped.set}: {skipped.why}" for skipped in sheet.skipped]
+
+
+def print_grids(console: Console, found: Sequence[Grid], lines: Sequence[str] = ()) -> None:
+    """Draw tables and the lines below them on a rich console."""
+    for grid in found:
+        console.print(_drawn(grid), soft_wrap=False)
+    for line in lines:
+        console.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
+
+
+def markdown(found: Sequence[Grid], lines: Sequence[str] = ()) -> str:
+    """The same tables as Markdown text."""
+    blocks = ["\n".join([f"**{_cell(grid.title)}**", "", *_markdown_rows(grid)]) for grid in found]
+    if lines:
+        blocks.append("\n".join(f"- {_cell(line)}" for line in lines))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _row(lang: str, name: str, score: SetScore | None) -> tuple[str, ...]:
+    if score is None:
+        return (lang, name, *[MISSING] * 7, "")
+    baselines = [points(score.baselines[role]) for role in BASELINES]
+    return (lang, name, str(score.pairs), points(score.spearman), span(score.interval), *baselines, flags(score))
+
+
+def _mean_row(scored: Sequence[SetScore]) -> tuple[str, ...]:
+    """Means over languages; a baseline has one only where every language has that baseline, so that rows compare."""
+    means = []
+    for role in BASELINES:
+        values = [value for score in scored if (value := score.baselines[role]) is not None]
+        means.append(points(sum(values) / len(values)) if len(values) == len(scored) else MISSING)
+    mean = sum(score.spearman for score in scored if score.spearman is not None) / len(scored)
+    return ("mean", f"{len(scored)} languages", "", points(mean), "", *means, "")
+
+
+def _drawn(grid: Grid) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(
+        title=grid.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 0), pad_edge=False
+    )
+    for place, column in enumerate(grid.columns):
+        widest = max(len(text) for row in grid.rows for text in (row[place], *column.split("\n")))
+        table.add_column(
+            column,
+            justify="right" if column in grid.numbers else "left",
+            overflow="fold",
+            min_width=None if column == "set" else widest,  # on a narrow terminal the names fold, the numbers do not
+        )
+    for place, row in enumerate(grid.rows):
+        if grid.last_apart and place == len(grid.rows) - 1:
+            table.add_section()
+        table.add_row(*map(_plain, row))
+    return table
+
+
+def _plain(cell: str) -> str:
+    """A cell in which rich sees no markup (`[63.0, 78.1]` is none of its tags, a user's set name might be)."""
+    from rich.markup import escape
+
+    return escape(cell)
+
+
+def _markdown_rows(grid: Grid) -> Iterator[str]:
+    yield _line([column.replace("\n", " ") for column in grid.columns])
+    yield _line(["--:" if column in grid.numbers else "---" for column in grid.columns])
+    yield from (_line(row) for row in grid.rows)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(map(_cell, cells))} |"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
