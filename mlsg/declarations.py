@@ -122,7 +122,9 @@ def read_pair_set(
     files = tuple(file for member in members for file in member.files) or _files(table, PAIR_COLUMNS, where)
     for file in files:
         _check_columns(file, where)
-    hub = _hub(table["hub"], {}, where)[0] if "hub" in table else None
+    hub = read_settings(HubSource, _hub_table(table["hub"], where), f"{where}: hub") if "hub" in table else None
+    if hub and len(hub.columns) != len(PAIR_COLUMNS):
+        raise SettingError(f"{where}: hub.columns has {len(hub.columns)} entries", "name sentence 1, sentence 2, score")
     if not files and hub is None:
         raise SettingError(f"{where} says neither files nor hub", 'add files = "pairs.tsv"')
     texts = pair_set.texts or tuple(dict.fromkeys(text for member in members for text in member.texts))
@@ -135,7 +137,7 @@ def read_corpus(name: str, table: Mapping[str, Any], *, code: str, root: str, wh
     own = {key: value for key, value in table.items() if key not in _FILE_KEYS | {"files", "hub"}}
     corpus = read_settings(Corpus, {"name": name, "lang": code, "root": root, **own}, where)
     files = _files(table, ("text",), where, text_reader="lines")
-    hub = _hub(table["hub"], {"columns": ["text"], "split": "train"}, where) if "hub" in table else ()
+    hub = _hub_splits(table["hub"], where) if "hub" in table else ()
     if not files and not hub:
         raise SettingError(f"{where} says neither files nor hub", 'add files = "sentences.txt"')
     return dataclasses.replace(corpus, files=files, hub=hub)
@@ -190,6 +192,10 @@ def _check_columns(files: Files, where: str) -> None:
     if files.reader == "parallel" and len(files.paths) not in (2, 3):
         remedy = "name the sentences' file (or one for each side) and the scores' file"
         raise SettingError(f"{where}: {len(files.paths)} parallel files", remedy)
+    if files.reader == "lines":
+        raise SettingError(f"{where}: reader lines has no columns", 'write reader = "parallel" or "delimited"')
+    if len(files.delimiter) != 1:
+        raise SettingError(f"{where}: delimiter {files.delimiter!r}", "give one character")
     if any(isinstance(column, int) and column < 0 for column in files.columns):
         raise SettingError(f"{where}: a column below 0", "count columns from 0, from the left")
     numbered = any(isinstance(column, int) for column in files.columns)
@@ -204,13 +210,18 @@ def _check_columns(files: Files, where: str) -> None:
             raise SettingError(f"{where}: {option} with reader {files.reader}", f"it goes with {reader}")
 
 
-def _hub(table: object, given: Mapping[str, Any], where: str) -> tuple[HubSource, ...]:
+def _hub_table(table: object, where: str) -> dict[str, Any]:
     if not isinstance(table, Mapping) or not isinstance(table.get("path"), str):
         raise SettingError(f"{where}: hub names no path", 'write hub = { path = "owner/name" }')
-    values = {**given, **table}
-    splits = values.pop("splits", None)
-    if splits is None:
-        return (read_settings(HubSource, values, f"{where}: hub"),)
+    return dict(table)
+
+
+def _hub_splits(table: object, where: str) -> tuple[HubSource, ...]:
+    """One source for each of `splits`, in their order; of a corpus only, whose text may come from several."""
+    values = {"columns": ["text"], "split": "train", **_hub_table(table, where)}
+    splits = values.pop("splits", [values["split"]])
+    if not isinstance(splits, list) or not splits:
+        raise SettingError(f"{where}: hub.splits must be a list of splits", "mend the value")
     return tuple(read_settings(HubSource, {**values, "split": split}, f"{where}: hub") for split in splits)
 
 

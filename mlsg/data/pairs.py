@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mlsg.catalog import Files, PairSet
+from mlsg.catalog import Files, HubSource, PairSet
 from mlsg.data.locate import find_files, fingerprint_files, fingerprint_hub
 from mlsg.data.readers import Row, read_rows
 from mlsg.data.readers.json_rows import cell
-from mlsg.errors import DataError, MlsgError
+from mlsg.errors import DataError, HubUnreachableError
 from mlsg.hub import Hub
 
 
@@ -61,7 +61,7 @@ def locate(pair_set: PairSet, data_root: Path | None, hub: Hub) -> Located | Abs
     try:
         no_hub = hub.available(source)
         revision = None if no_hub else hub.resolve(source.path, source.revision, "dataset")
-    except MlsgError as error:
+    except (DataError, HubUnreachableError) as error:
         return Absent(pair_set, error.problem)
     if revision is None:
         return Absent(pair_set, no_hub or hub.why_unreachable())
@@ -77,14 +77,16 @@ def read_pairs(located: Located, hub: Hub) -> GradedPairs:
     """
     pair_set = located.pair_set
     pairs = GradedPairs(pair_set.name, [], [], [])
-    source = f"hub data set {pair_set.hub.path}" if located.origin == "hub" and pair_set.hub else str(located.paths[0])
-    for first, second, score in _hub_pairs(located, hub) if located.origin == "hub" else _file_pairs(located):
+    expected = pair_set.pairs
+    if pair_set.hub and located.origin == "hub":
+        source, records = f"hub data set {pair_set.hub.path}", _hub_pairs(located, pair_set.hub, hub)
+        expected = pair_set.pairs if pair_set.hub.pairs is None else pair_set.hub.pairs
+    else:
+        source, records = str(located.paths[0]), _file_pairs(located)
+    for first, second, score in records:
         pairs.first.append(first)
         pairs.second.append(second)
         pairs.scores.append(score)
-    expected = pair_set.pairs
-    if located.origin == "hub" and pair_set.hub and pair_set.hub.pairs is not None:
-        expected = pair_set.hub.pairs
     check_count(pair_set.name, len(pairs.scores), expected, source)
     return pairs
 
@@ -119,9 +121,8 @@ def _both(text: str, files: Files, row: Row) -> tuple[str, str]:
     return parts[0], parts[1]
 
 
-def _hub_pairs(located: Located, hub: Hub) -> Iterator[tuple[str, str, float]]:
-    assert located.pair_set.hub is not None
-    source = dataclasses.replace(located.pair_set.hub, revision=located.revision)
+def _hub_pairs(located: Located, declared: HubSource, hub: Hub) -> Iterator[tuple[str, str, float]]:
+    source = dataclasses.replace(declared, revision=located.revision)
     for number, record in enumerate(hub.rows(source), start=1):
         where = f"hub data set {source.path}, split {source.split}, row {number}"
         first, second, score = (cell(record, column, where) for column in source.columns)
