@@ -74,7 +74,7 @@ def datasets() -> ModuleType:
     if "HF_DATASETS_DISABLE_PROGRESS_BARS" not in os.environ:
         datasets.disable_progress_bars()
     if "DATASETS_VERBOSITY" not in os.environ:
-        datasets.logging.set_verbosity_error()
+        datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # what it logs as an error, it also raises
     if "HF_UPDATE_DOWNLOAD_COUNTS" not in os.environ:
         datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False
     for name in ("STREAMING_OPEN_MAX_RETRIES", "STREAMING_READ_MAX_RETRIES"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from mlsg.hub import libraries, reach
 
 T = TypeVar("T")
 
+_LONGEST_REASON = 200
 _PASSING_STATUS = {408, 429, 500, 502, 503, 504}
 
 
@@ -41,7 +43,7 @@ class FellBackError(ConnectionError):
 def persist(action: Callable[[], T], what: str, patience: Patience) -> T:
     """The result of `action`, tried again while its faults are passing ones.
 
-    Raises HubUnreachableError when they do not pass, and the hub then counts as out of reach for the whole process.
+    Raises HubUnreachableError when they do not pass; whether the hub is there at all is then asked anew.
     """
     failures = 0
     while True:
@@ -58,8 +60,7 @@ def pause(failures: int, error: BaseException, what: str, patience: Patience) ->
     """Wait before the next try, saying so; raises HubUnreachableError when there have been enough."""
     why = reason(error)
     if failures >= patience.tries:
-        if _status(error) is None:
-            reach.lost(libraries.endpoint(), why)
+        reach.ask_again(libraries.endpoint())
         raise HubUnreachableError(
             f"{what}: the hub fails after {failures} tries ({why})", "try again later, or check the network"
         ) from error
@@ -92,7 +93,7 @@ def reason(error: BaseException) -> str:
             return f"it answers {status}"
     root = list(chain(error))[-1]
     text = str(root).strip().splitlines()[0] if str(root).strip() else ""
-    return text.rstrip(".") or type(root).__name__
+    return textwrap.shorten(text, _LONGEST_REASON, placeholder=" ...").rstrip(".") or type(root).__name__
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:

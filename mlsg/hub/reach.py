@@ -22,23 +22,17 @@ _lock = threading.Lock()
 
 
 def why_out_of_reach(endpoint: str, seconds: float = SECONDS) -> str:
-    """Empty when something answers at `endpoint`, else one line; asked once for the process."""
+    """Empty when something answers at `endpoint`, else a few words; asked once for the process."""
     with _lock:
         if endpoint not in _answers:
             _answers[endpoint] = _ask(endpoint, seconds)
         return _answers[endpoint]
 
 
-def lost(endpoint: str, why: str) -> None:
-    """The hub has gone away since it was asked: nobody needs to wait for it again."""
+def ask_again(endpoint: str) -> None:
+    """The hub broke off while it was used: the next one who wants to know asks anew."""
     with _lock:
-        _answers[endpoint] = why
-
-
-def forget() -> None:
-    """Ask anew next time."""
-    with _lock:
-        _answers.clear()
+        _answers.pop(endpoint, None)
 
 
 def _ask(endpoint: str, seconds: float) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Sequence
 from typing import Literal
 
 from mlsg.errors import DataError, MlsgError, ModelError, nearest
@@ -16,6 +15,7 @@ Kind = Literal["dataset", "model"]
 _NOUN = {"dataset": "data set", "model": "model"}
 _ERROR: dict[Kind, type[MlsgError]] = {"dataset": DataError, "model": ModelError}
 _WHERE = {"dataset": "the path in the catalog", "model": "the name"}
+_DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 def named(kind: Kind, repo: str, revision: str = "") -> str:
@@ -30,50 +30,59 @@ def refuse(kind: Kind, problem: str, remedy: str) -> MlsgError:
 
 def in_one_line(error: Exception, kind: Kind, repo: str, revision: str) -> MlsgError | None:
     """The error that a user can act on, or None where `error` is none of the hub's refusals."""
-    from huggingface_hub import errors
-
-    host = libraries.endpoint()
     for each in chain(error):
         if isinstance(each, MlsgError):
             return each
-        if isinstance(each, errors.RevisionNotFoundError):
-            return refuse(
-                kind, f"{named(kind, repo)} has no revision {revision}", "give a branch, a tag or a full commit"
-            )
-        status = getattr(getattr(each, "response", None), "status_code", None)
-        if isinstance(each, errors.GatedRepoError) or status == 403:
-            page = f"{host}/{'datasets/' if kind == 'dataset' else ''}{repo}"
-            return refuse(kind, f"{named(kind, repo)} is gated", f"accept its terms at {page} and set HF_TOKEN")
-        if isinstance(each, errors.RepositoryNotFoundError) or status in {401, 404}:
-            problem = f"{named(kind, repo)} is not on {host}, or is private"
-            return refuse(kind, problem, f"check {_WHERE[kind]}; for a private one set HF_TOKEN")
-        if isinstance(each, errors.HFValidationError):
-            return refuse(kind, f'"{repo}" is no {_NOUN[kind]} of the hub', f"check {_WHERE[kind]}: owner/name")
-        if isinstance(each, OSError) and each.errno in {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS}:
-            problem = f"{named(kind, repo)} cannot be kept in {libraries.hub_cache()}: {each.strerror}"
-            return refuse(kind, problem, "free some space there, or set HF_HOME to another folder")
+        said = _no_access(each, kind, repo) or _no_such_thing(each, kind, repo, revision) or _no_room(each, kind, repo)
+        if said is not None:
+            return said
     return None
 
 
 def unreadable(error: Exception, repo: str, config: str | None, split: str) -> MlsgError:
     """What `datasets` says of a configuration, a split or a file that it cannot read, in one line."""
-    text = str(error)
-    where = named("dataset", repo)
-    if "BuilderConfig" in text or "Config name is missing" in text or "available configs" in text.lower():
-        known = _listed(text)
-        problem = f'{where} has no configuration "{config}"' if config else f"{where} has several configurations"
-        return DataError(problem, nearest(config, known) if config else f"name one of: {', '.join(known)}")
-    if "split" in text.lower():
-        return DataError(f'{where} has no split "{split}"', nearest(split, _listed(text)))
-    first = next(chain(error).__iter__())
-    root = list(chain(first))[-1]
-    return DataError(f"{where} cannot be read: {reason(root)}", "declare another data set or revision")
+    text, what = str(error), named("dataset", repo)
+    if "BuilderConfig" in text:
+        return DataError(f'{what} has no configuration "{config}"', nearest(config or "", _listed(text)))
+    if "Config name is missing" in text:
+        return DataError(f"{what} has several configurations", f"name one of: {', '.join(_listed(text))}")
+    if "split" in text.lower() and _listed(text):
+        return DataError(f'{what} has no split "{split}"', nearest(split, _listed(text)))
+    return DataError(f"{what} cannot be read: {reason(error)}", "declare another data set or revision")
 
 
-def no_data_files(repo: str, files: Sequence[str]) -> MlsgError:
-    """A repository without any file that is read here."""
-    held = f"holds {', '.join(files[:3])}" if files else "is empty"
-    return DataError(f"{named('dataset', repo)} has no data that can be read ({held})", "declare another data set")
+def _no_access(error: BaseException, kind: Kind, repo: str) -> MlsgError | None:
+    from huggingface_hub.errors import GatedRepoError
+
+    if not isinstance(error, GatedRepoError) and _status(error) != 403:
+        return None
+    page = f"{libraries.endpoint()}/{'datasets/' if kind == 'dataset' else ''}{repo}"
+    return refuse(kind, f"{named(kind, repo)} is gated", f"accept its terms at {page} and set HF_TOKEN")
+
+
+def _no_such_thing(error: BaseException, kind: Kind, repo: str, revision: str) -> MlsgError | None:
+    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
+
+    if isinstance(error, RevisionNotFoundError):
+        return refuse(kind, f"{named(kind, repo)} has no revision {revision}", "give a branch, a tag or a full commit")
+    if isinstance(error, HFValidationError):
+        return refuse(kind, f'"{repo}" is no {_NOUN[kind]} of the hub', f"check {_WHERE[kind]}: owner/name")
+    if isinstance(error, RepositoryNotFoundError) or _status(error) in {401, 404}:
+        problem = f"{named(kind, repo)} is not on {libraries.endpoint()}, or is private"
+        return refuse(kind, problem, f"check {_WHERE[kind]}; for a private one set HF_TOKEN")
+    return None
+
+
+def _no_room(error: BaseException, kind: Kind, repo: str) -> MlsgError | None:
+    if not isinstance(error, OSError) or error.errno not in _DISK_FAULTS:
+        return None
+    place = error.filename or libraries.hub_cache()
+    problem = f"{named(kind, repo)} cannot be kept ({place}: {error.strerror})"
+    return refuse(kind, problem, "free some space there, or set HF_HOME to another folder")
+
+
+def _status(error: BaseException) -> int | None:
+    return getattr(getattr(error, "response", None), "status_code", None)
 
 
 def _listed(text: str) -> list[str]:

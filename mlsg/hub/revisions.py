@@ -8,15 +8,17 @@ finds it offline.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
 from mlsg.errors import SettingError
 from mlsg.files import read_json, readable_json, write_atomically
 from mlsg.hub import libraries
-from mlsg.hub.refusals import Kind
 from mlsg.hub.repositories import is_commit
+
+if TYPE_CHECKING:
+    from mlsg.hub.refusals import Kind
 
 FILE = "revisions.json"
 

@@ -20,6 +20,9 @@ _BATCH = 1000
 _READERS = {"arrow", "csv", "json", "parquet", "text"}
 """Modules of `datasets` that read plain tables; others unpickle, decode media or walk archives."""
 
+_OURS = (AttributeError, NameError, ImportError, MemoryError)
+"""Beside these, what `datasets` raises comes from the data set: its readers raise errors of all kinds."""
+
 
 def check(repository: Repository) -> None:
     """Raise DataError when the repository is a program that would have to be run."""
@@ -49,10 +52,15 @@ def fetched(source: HubSource, commit: str, patience: Patience, use: Any) -> Any
     except MlsgError:
         raise
     except Exception as error:
-        said = in_one_line(error, "dataset", source.path, commit)
-        if said is None and not isinstance(error, _objections()):
-            raise
-        raise said or unreadable(error, source.path, source.config, source.split) from error
+        raise objection(error, source, commit) from error
+
+
+def objection(error: Exception, source: HubSource, commit: str) -> Exception:
+    """What the hub or `datasets` objects to, as one line; a fault of ours is given back as it is."""
+    said = in_one_line(error, "dataset", source.path, commit)
+    if said is None and not isinstance(error, _OURS):
+        return unreadable(error, source.path, source.config, source.split)
+    return said or error
 
 
 def _builder(source: HubSource, commit: str) -> Any:
@@ -79,11 +87,3 @@ def _plain_rows(table: Any) -> Iterator[dict[str, Any]]:
         names = list(batch)
         for values in zip(*batch.values(), strict=True):
             yield dict(zip(names, values, strict=True))
-
-
-def _objections() -> tuple[type[Exception], ...]:
-    """What `datasets` raises over data that it cannot read; anything else is a fault of ours."""
-    from datasets.exceptions import DatasetsError
-    from pyarrow import ArrowException
-
-    return (DatasetsError, ArrowException, ValueError, OSError)

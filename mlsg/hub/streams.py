@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from mlsg.hub.patience import Patience, is_passing, pause
 from mlsg.hub.picking import check_columns, picked
-from mlsg.hub.refusals import in_one_line, named
-from mlsg.hub.rows import fetched, read_rows
+from mlsg.hub.refusals import named
+from mlsg.hub.rows import fetched, objection, read_rows
 from mlsg.hub.tables import cached_table
 
 if TYPE_CHECKING:
@@ -55,10 +55,7 @@ def _unbroken(stream: Any, source: HubSource, commit: str, patience: Patience) -
             return
         except Exception as error:
             if not is_passing(error):
-                said = in_one_line(error, "dataset", source.path, commit)
-                if said is None or said is error:
-                    raise
-                raise said from error
+                raise objection(error, source, commit) from error
             failures += 1
             pause(failures, error, named("dataset", source.path), patience)
         stream = _opened(source, commit, patience)

@@ -69,7 +69,12 @@ def _default_configuration(path: str, commit: str) -> str:
     card = repository_folder("dataset", path) / "snapshots" / commit / "README.md"
     if not card.is_file():
         return ""
-    declared = libraries.hub().metadata_load(card) or {}
+    from yaml import YAMLError
+
+    try:
+        declared = libraries.hub().metadata_load(card) or {}
+    except YAMLError:
+        return ""  # `datasets` cannot have made a table of it; when it is asked, it says so
     configurations = declared.get("configs") or []
     for entry in configurations:
         if len(configurations) == 1 or entry.get("default") or entry.get("config_name") == "default":

@@ -1,0 +1,70 @@
+"""What a branch meant when it was first used stays so for a workspace."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from mlsg.errors import SettingError
+from mlsg.hub import revisions
+from tests.hub.conftest import Worker
+from tests.hub.samples import PAIRS, plain_parquet
+from tests.hub.server import HubServer
+
+ONE, TWO = "1" * 40, "2" * 40
+
+
+def test_main_once_resolved_stays_when_main_moves_on(server: HubServer, online: Worker, tmp_path: Path) -> None:
+    repository = server.dataset("owner/moving")
+    first = repository.commit(plain_parquet(PAIRS[:1]))
+    kept = {"workspace": str(tmp_path / "kept")}
+    assert online.call("resolve", repo="owner/moving", **kept).value == first
+    second = repository.commit(plain_parquet(PAIRS))
+    assert online.call("resolve", repo="owner/moving", **kept).value == first
+    assert len(online.call("rows", source={"path": "owner/moving"}, **kept).value) == 1
+    written = json.loads((tmp_path / "kept/revisions.json").read_text())
+    assert written == {"dataset": {"owner/moving": {"main": first}}}
+    repository.commit(plain_parquet(PAIRS[:2]), branch="elsewhere")
+    assert online.call("resolve", repo="owner/moving", revision="elsewhere", **kept).value not in (first, second)
+    assert online.call("resolve", repo="owner/moving", workspace=str(tmp_path / "kept")).value == first
+
+
+def test_a_full_commit_is_itself_and_asks_nobody(quiet_server: HubServer, online: Worker, tmp_path: Path) -> None:
+    assert online.call("resolve", repo="no/such", revision=ONE, workspace=str(tmp_path)).value == ONE
+    assert quiet_server.log == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_first_of_many_writers_wins(tmp_path: Path) -> None:
+    def write(number: int) -> str:
+        return revisions.record(tmp_path, "dataset", "owner/x", "main", f"{number:040x}")
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = set(pool.map(write, range(24)))
+    assert len(answers) == 1
+    assert revisions.recorded(tmp_path, "dataset", "owner/x", "main") in answers
+
+
+def test_entries_of_others_are_kept(tmp_path: Path) -> None:
+    revisions.record(tmp_path, "dataset", "owner/x", "main", ONE)
+    revisions.record(tmp_path, "model", "owner/x", "main", TWO)
+    revisions.record(tmp_path, "dataset", "owner/x", "v1", TWO)
+    assert revisions.recorded(tmp_path, "dataset", "owner/x", "main") == ONE
+    assert revisions.recorded(tmp_path, "model", "owner/x", "main") == TWO
+    assert revisions.recorded(tmp_path, "model", "owner/y", "main") is None
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"dataset": 3}', "\0\1"])
+def test_a_damaged_record_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "revisions.json").write_text(text)
+    with pytest.raises(SettingError, match=r"revisions\.json is damaged; delete it"):
+        revisions.recorded(tmp_path, "dataset", "owner/x", "main")
+
+
+def test_a_workspace_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SettingError, match=r"the workspace .*file cannot be written"):
+        revisions.record(tmp_path / "file", "dataset", "owner/x", "main", ONE)

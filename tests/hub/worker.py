@@ -1,0 +1,67 @@
+"""A process of its own that does what a test asks of `Hub`: HF_* variables are read once, when libraries are imported.
+
+Requests and answers are JSON lines. stdout belongs to the answers; whatever the code under test prints there is caught
+and told. Waits are not slept but told too. With MLSG_TEST_NO_SOCKETS every connection is refused.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import os
+import socket
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from mlsg.errors import MlsgError
+from mlsg.hub import Hub
+from mlsg.hub.patience import Patience
+
+
+def refuse(*_: object) -> None:
+    raise ConnectionRefusedError("no socket may be opened in this test")
+
+
+def answer(request: dict[str, Any]) -> object:
+    from mlsg.catalog import HubSource
+
+    workspace = request.pop("workspace", None)
+    hub = Hub(Path(workspace) if workspace else None, Patience(tries=request.pop("tries", 3)))
+    call, take = request.pop("call"), request.pop("take", None)
+    if "source" in request:
+        table = request.pop("source")
+        source = HubSource(**{**table, "columns": tuple(table.get("columns", ()))})
+        result = getattr(hub, call)(source)
+    else:
+        result = getattr(hub, call)(**request)
+    if call in ("rows", "stream"):
+        return list(itertools.islice(result, take))
+    return str(result) if isinstance(result, Path) else result
+
+
+def main() -> None:
+    answers, sys.stdout = sys.stdout, io.StringIO()
+    if os.environ.get("MLSG_TEST_NO_SOCKETS"):
+        socket.socket.connect = refuse  # type: ignore[method-assign]
+        socket.socket.connect_ex = refuse  # type: ignore[method-assign]
+    waits: list[float] = []
+    time.sleep = waits.append  # type: ignore[assignment]
+    for line in sys.stdin:
+        reply: dict[str, Any] = {}
+        waits.clear()
+        try:
+            reply["value"] = answer(json.loads(line))
+        except MlsgError as error:
+            reply |= {"error": type(error).__name__, "text": str(error)}
+        except Exception as error:
+            reply |= {"error": f"a fault of ours: {type(error).__name__}", "text": traceback.format_exc()}
+        reply |= {"printed": sys.stdout.getvalue(), "waits": list(waits)}
+        print(json.dumps(reply), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()
