@@ -82,6 +82,13 @@ def test_a_recorded_commit_is_not_replaced_by_a_cached_newer_one(
     assert reply.value == list(PAIRS[:1])
 
 
+def test_a_recorded_commit_needs_no_network(offline: Worker, tmp_path: Path) -> None:
+    (tmp_path / "revisions.json").write_text(f'{{"model": {{"owner/elsewhere": {{"v1": "{"a" * 40}"}}}}}}')
+    asked = {"repo": "owner/elsewhere", "revision": "v1", "workspace": str(tmp_path)}
+    assert offline.call("resolve", kind="model", **asked).value == "a" * 40
+    assert offline.call("resolve", kind="dataset", **asked).value is None
+
+
 def test_a_dead_network_without_the_variable_does_the_same(
     commits: dict[str, str], start_worker: StartWorker, home: Path
 ) -> None:

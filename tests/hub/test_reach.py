@@ -14,7 +14,6 @@ from mlsg.hub import reach
 from mlsg.hub.hub import Hub
 from tests.hub.server import HubServer
 
-
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
 
 

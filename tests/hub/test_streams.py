@@ -52,6 +52,7 @@ def test_a_broken_line_loses_no_row_and_doubles_none(quiet_server: HubServer, on
     assert reply.value == ARTICLES
     assert not any(fault.times for fault in quiet_server.faults), "the faults must have struck"
     assert 1.0 in reply.waits, "the stream must have been opened anew"
+    assert 5 not in reply.waits, "the waits of `datasets` would multiply with ours"
 
 
 def test_failures_count_in_a_row_and_not_over_the_whole_stream(quiet_server: HubServer, online: Worker) -> None:
