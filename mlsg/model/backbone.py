@@ -1,0 +1,157 @@
+"""A base: an encoder of the BERT kind with its tokenizer, seen through all its hidden layers.
+
+    backbone = load_backbone("bert-base-multilingual-cased")       # a hub id, a folder, or "starter"
+    tokens = backbone.tokenize(["Bir cümle.", "Başka."])           # Tokens
+    states = backbone.hidden_states(*tokens.batch([0, 1]))         # L + 1 tensors (b, t, d)
+
+What it does not do: decoders, sequence-to-sequence models, models with code of their own.
+Shapes: b sentences, t tokens, d dimensions, L layers.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from mlsg.errors import ModelError, SettingError
+from mlsg.model.folder import read_transformer
+from mlsg.model.locate import Located, locate
+from mlsg.model.pretrained import positions, read_config, read_model, read_tokenizer
+from mlsg.model.tokens import Tokens, tokenize
+
+if TYPE_CHECKING:
+    from mlsg.hub import Hub
+
+_ENDLESS = 10**9
+"""From here on a tokenizer's maximum means that it has none."""
+
+
+class Backbone(nn.Module):
+    """The transformer and its tokenizer. `layers` is L, `dimension` is d, `max_length` counts special tokens."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        max_length: int,
+        name: str = "",
+        revision: str = "",
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.tokenizer = tokenizer
+        self.name = name
+        self.revision = revision
+        self.max_length = max_length
+        self.layers: int = model.config.num_hidden_layers
+        self.dimension: int = model.config.hidden_size
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.model.device
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
+        """As `hidden_states`; what wrappers such as DistributedDataParallel call."""
+        return self.hidden_states(input_ids, attention_mask)
+
+    def hidden_states(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
+        """L + 1 tensors (b, t, d) from ids and mask (b, t); index 0 is the embedding layer's output."""
+        output = self.model(input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True)
+        if self.layers == 0:  # transformers then has no layer to listen to
+            return (output.last_hidden_state,)
+        if len(output.hidden_states) != self.layers + 1:
+            problem = f"{self.name} shows {len(output.hidden_states)} hidden states for {self.layers} layers"
+            raise ModelError(problem, "use an encoder of the BERT kind")
+        return tuple(output.hidden_states)
+
+    def last_state(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """The last layer's output (b, t, d); the others are not kept."""
+        return self.model(
+            input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=False
+        ).last_hidden_state
+
+    def tokenize(self, texts: Sequence[str], max_length: int | None = None) -> Tokens:
+        """Tokens of each text, cut to `max_length` or this backbone's own. Raises DataError for broken Unicode."""
+        return tokenize(self.tokenizer, texts, max_length or self.max_length)
+
+    def embedding_parameters(self) -> Iterator[nn.Parameter]:
+        """All parameters of the embedding layer: words, positions, types and their LayerNorm."""
+        embeddings = getattr(self.model, "embeddings", None)
+        yield from (embeddings if isinstance(embeddings, nn.Module) else self.model.get_input_embeddings()).parameters()
+
+    def copy_frozen(self) -> Backbone:
+        """A copy of the weights that does not learn, in evaluation mode; the tokenizer is shared."""
+        return self._with_model(copy.deepcopy(self.model)).requires_grad_(False).eval()
+
+    def truncated(self, layers: int) -> Backbone:
+        """A copy of the lowest `layers` layers, 0 being the embedding layer alone.
+
+        Its last layer's output is this one's hidden state of that number; where it is not (a model with a last
+        normalisation), ModelError is raised. SettingError for a layer that is not there.
+        """
+        if not 0 <= layers <= self.layers:
+            raise SettingError(f"layer is {layers}", f"the base has layers 0 to {self.layers}")
+        copied = self._with_model(copy.deepcopy(self.model))
+        if layers == self.layers:
+            return copied
+        _keep_layers(copied.model, self.layers, layers)
+        copied.layers = layers
+        if not _agrees(copied, self):
+            problem = f"layer {layers} of {self.name} cannot be had as a model of {layers} layers"
+            raise ModelError(problem, "pool from the last layer")
+        return copied
+
+    def _with_model(self, model: PreTrainedModel) -> Backbone:
+        return Backbone(model, self.tokenizer, max_length=self.max_length, name=self.name, revision=self.revision)
+
+
+def load_backbone(
+    model: str, revision: str = "main", *, max_length: int | None = None, hub: Hub | None = None
+) -> Backbone:
+    """The base `model`: "starter", a transformers or sentence-transformers folder, or a hub id.
+
+    `max_length` can only shorten what tokenizer and positions allow. `hub` brings a workspace's record of revisions. In
+    evaluation mode, float32, on the CPU. Raises ModelError for what is no encoder, HubUnreachableError.
+    """
+    return read_backbone(locate(model, revision, hub), max_length=max_length)
+
+
+def read_backbone(located: Located, *, max_length: int | None = None) -> Backbone:
+    """The base in a folder of this machine. Raises ModelError."""
+    declared = read_transformer(located.folder)
+    config = read_config(declared.folder)
+    tokenizer = read_tokenizer(declared.folder, config, lower_case=declared.lower_case)
+    model = read_model(declared.folder, config)
+    limits = (max_length, declared.max_length, positions(model), tokenizer.model_max_length)
+    shortest = min((limit for limit in limits if limit is not None and limit < _ENDLESS), default=512)
+    least = tokenizer.num_special_tokens_to_add() + 1
+    if shortest < least:
+        raise ModelError(f"{located.name} takes {shortest} tokens, too few for a word", f"set {least} or more")
+    return Backbone(model, tokenizer, max_length=shortest, name=located.name, revision=located.revision).eval()
+
+
+def _keep_layers(model: PreTrainedModel, layers: int, kept: int) -> None:
+    """Drop the layers above the lowest `kept`, in place; a model that shares one layer (ALBERT) only counts fewer."""
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.ModuleList) and len(child) == layers:
+                setattr(module, name, child[:kept])
+    model.config.num_hidden_layers = kept
+
+
+@torch.no_grad()
+def _agrees(short: Backbone, whole: Backbone) -> bool:
+    """Whether the short model's output is the whole one's hidden state, tried on one sentence."""
+    ids, mask = (tensor.to(whole.device) for tensor in whole.tokenize(["1 2 3 4 5 6 7 8 9"]).batch([0]))
+    modes = whole.training
+    whole.eval()
+    expected = whole.hidden_states(ids, mask)[short.layers]
+    whole.train(modes)
+    return torch.allclose(short.eval().last_state(ids, mask), expected, atol=1e-5)

@@ -1,0 +1,147 @@
+"""Reading a base and its tokenizer from a folder, with every way that can fail told in one line.
+
+Safetensors only and no code of the model's own: a pickle can run anything, so it is refused even where it could be
+read.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import normalizers
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES, MODEL_MAPPING
+
+from mlsg.errors import ModelError
+from mlsg.model.quiet import quiet_transformers
+
+_TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "bpe.codes")
+_UNTRAINED = ("pooler.", "position_ids", "token_type_ids")
+_AGAIN = "download the model again"
+
+
+def read_config(folder: Path) -> PreTrainedConfig:
+    """The configuration of an encoder. Raises ModelError where there is none, or it is of another kind of model."""
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"{folder} has no config.json, so it is no model", "name a model's folder or a hub id")
+    try:
+        with quiet_transformers():
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    except Exception as error:
+        problem = f"{folder / 'config.json'} is no configuration that transformers knows ({_reason(error)})"
+        raise ModelError(problem, "name a model of the BERT kind") from error
+    causal = getattr(config, "is_decoder", False) or getattr(config, "is_encoder_decoder", False)
+    if causal or config.model_type not in MODEL_FOR_MASKED_LM_MAPPING_NAMES or type(config) not in MODEL_MAPPING:
+        problem = f"{folder} is a {config.model_type} model, not an encoder of the BERT kind"
+        raise ModelError(problem, "name one such as BERT, XLM-R, DistilBERT, MiniLM or MPNet")
+    return config
+
+
+def read_model(folder: Path, config: PreTrainedConfig) -> PreTrainedModel:
+    """The encoder without task heads or an untrained pooler, in float32 and evaluation mode.
+
+    Raises ModelError for weights that are missing, pickled, damaged or another model's.
+    """
+    _check_weights(folder)
+    mapped: Any = MODEL_MAPPING[type(config)]
+    kind = mapped[0] if isinstance(mapped, tuple) else mapped
+    options: dict[str, Any] = {"attn_implementation": "sdpa" if kind._supports_sdpa else "eager"}
+    if "add_pooling_layer" in inspect.signature(kind.__init__).parameters:
+        options["add_pooling_layer"] = False
+    try:
+        with quiet_transformers():
+            model, found = AutoModel.from_pretrained(
+                folder,
+                config=copy.deepcopy(config),
+                dtype=torch.float32,
+                use_safetensors=True,
+                trust_remote_code=False,
+                local_files_only=True,
+                output_loading_info=True,
+                **options,
+            )
+    except Exception as error:
+        raise ModelError(f"the weights in {folder} cannot be read ({_reason(error)})", _AGAIN) from error
+    missing = sorted(name for name in found["missing_keys"] if not any(part in name for part in _UNTRAINED))
+    if missing:
+        problem = f"the weights in {folder} lack {len(missing)} tensors of its config.json, the first is {missing[0]}"
+        raise ModelError(problem, _AGAIN)
+    return model.eval()
+
+
+def read_tokenizer(folder: Path, config: PreTrainedConfig, *, lower_case: bool) -> PreTrainedTokenizerBase:
+    """The tokenizer, set to lower-case if sentence-transformers was told so.
+
+    Raises ModelError where there is none, or it has more tokens than the model.
+    """
+    names = [path.name for path in folder.iterdir()]
+    if not any(name in _TOKENIZER_FILES or name.endswith((".model", ".spm")) for name in names):
+        raise ModelError(f"{folder} has no tokenizer (tokenizer.json, vocab.txt or a SentencePiece model)", _AGAIN)
+    try:
+        with quiet_transformers():
+            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    except Exception as error:
+        raise ModelError(f"the tokenizer in {folder} cannot be read ({_reason(error)})", _AGAIN) from error
+    if len(tokenizer) > config.vocab_size:
+        problem = f"the tokenizer in {folder} has {len(tokenizer)} tokens, its model {config.vocab_size}"
+        raise ModelError(problem, "use the tokenizer that the model was trained with")
+    if lower_case:
+        _set_lower_case(tokenizer, folder)
+    return tokenizer
+
+
+def positions(model: PreTrainedModel) -> int | None:
+    """How many tokens the model has positions for; None where it says none: 512 for BERT and for XLM-R's table of 514.
+
+    Models of the RoBERTa kind number positions from the padding id on, and lose the rows below.
+    """
+    size = getattr(model.config, "max_position_embeddings", None)
+    if not isinstance(size, int) or size <= 0:
+        return None
+    for name, module in model.named_modules():
+        if (
+            name.endswith("position_embeddings")
+            and isinstance(module, torch.nn.Embedding)
+            and module.padding_idx is not None
+        ):
+            return size - module.padding_idx - 1
+    return size
+
+
+def _check_weights(folder: Path) -> None:
+    names = {path.name for path in folder.iterdir()}
+    if any(name.endswith(".safetensors") for name in names):
+        return
+    pickled = sorted(name for name in names if name.endswith((".bin", ".pt", ".pth", ".ckpt")))
+    if pickled:
+        problem = f"{folder} has only pickled weights ({pickled[0]}), which can run any code and are never read"
+        raise ModelError(problem, "convert them to safetensors, or take a revision of the model that has them")
+    raise ModelError(f"{folder} has no weights (model.safetensors)", _AGAIN)
+
+
+def _set_lower_case(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    if not tokenizer.is_fast:
+        problem = f"{folder} asks for lower case of a tokenizer that is written in Python"
+        raise ModelError(problem, "save the model with a tokenizer.json")
+    backend = tokenizer.backend_tokenizer
+    lower = normalizers.Lowercase()
+    backend.normalizer = lower if backend.normalizer is None else normalizers.Sequence([lower, backend.normalizer])
+
+
+def _reason(error: Exception) -> str:
+    """The first words of an error of the libraries: enough to search for, short enough for a line."""
+    if isinstance(error, MemoryError):
+        raise error
+    said = " ".join(str(error).split())
+    return f"{type(error).__name__}: {said[:160]}{'...' if len(said) > 160 else ''}"
