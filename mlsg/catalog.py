@@ -74,7 +74,7 @@ class Catalog:
         all of the family's where none is a default one (the starter).
         """
         own = self.language(code).sets
-        others = (pair_set for pair_set in self.all_sets() if pair_set not in own)
+        others = [each for language in self.languages.values() if language.code != code for each in language.sets]
         found = [each for each in (*own, *others) if code in each.languages and family in ("", each.family)]
         chosen = [each for each in found if each.default]
         if family and not chosen:

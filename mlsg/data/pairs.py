@@ -73,7 +73,7 @@ def read_pairs(located: Located, hub: Hub) -> GradedPairs:
     """The pairs of a located set.
 
     Raises DataError, naming file, line and column, for whatever is not as declared: a missing column, a score that is
-    no number or off the scale, sentences and scores of different length, a binary file, another number of pairs or none.
+    no number or off the scale, sentences and scores of different length, a binary file, another number of pairs.
     """
     pair_set = located.pair_set
     pairs = GradedPairs(pair_set.name, [], [], [])

@@ -1,4 +1,4 @@
-"""Every set that is declared with files is read from the shared data and held against the counts made by another reader."""
+"""Every set that is declared with files is read from the shared data and held against counts of another reader."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from tests.data.written import PretendedHub
 CATALOG = load_catalog()
 DECLARED = [each.name for each in CATALOG.all_sets() if each.files and each.root == "data"]
 NOT_PAIRS = ("tatoeba.", "senteval.", "xnli.", "nli.")
-OTHER_LANGUAGES = ("kardes_sts.", *(f"semrel24.{code}" for code in "afr amh arq ary hau kin mar pan tel".split()))
+OTHER_LANGUAGES = (
+    "kardes_sts.",
+    *(f"semrel24.{code}" for code in ("afr", "amh", "arq", "ary", "hau", "kin", "mar", "pan", "tel")),
+)
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +36,15 @@ def _read(name: str, shared: Path) -> GradedPairs:
 
 
 @pytest.mark.parametrize("name", DECLARED)
-def test_pairs_and_scores_are_those_that_were_counted(name: str, shared: Path, counts: dict[str, dict[str, Any]]) -> None:
+def test_pairs_and_scores_are_those_that_were_counted(
+    name: str, shared: Path, counts: dict[str, dict[str, Any]]
+) -> None:
     pairs, counted = _read(name, shared), counts[name]
-    assert (len(pairs.scores), min(pairs.scores), max(pairs.scores)) == (counted["pairs"], counted["min"], counted["max"])
+    assert (len(pairs.scores), min(pairs.scores), max(pairs.scores)) == (
+        counted["pairs"],
+        counted["min"],
+        counted["max"],
+    )
     assert len(pairs.first) == len(pairs.second) == counted["pairs"] == CATALOG.pair_set(name).pairs
     assert len(pairs.scores) - len(set(zip(pairs.first, pairs.second, strict=True))) == counted["duplicate_pairs"]
     assert all(text.strip() for text in pairs.first + pairs.second)

@@ -75,7 +75,7 @@ def test_03_only_the_first_lines_may_be_scored_and_that_must_be_declared(tmp_pat
     table = 'files = ["i.txt", "g.txt"]\nreader = "parallel"'
     pairs = read(tmp_path, f"{table}\nscored_lines = 250", files)
     assert pairs.first == [f"s{n}" for n in range(250)]
-    with pytest.raises(DataError, match="500 lines against .* 250 lines"):
+    with pytest.raises(DataError, match=r"500 lines against .* 250 lines"):
         read(tmp_path, table, files)
     with pytest.raises(DataError, match="250 lines where scored_lines = 249"):
         read(tmp_path, f"{table}\nscored_lines = 249", files)
@@ -103,7 +103,7 @@ def test_05_quotes_are_ordinary_where_files_are_not_quoted(tmp_path: Path, real:
     lines = '"Quoted at the start only\tb\t1\nc\td"\t2\n"e"\tf\t3\n'
     table = 'files = "p.tsv"\ncolumns = [0, 1, 2]'
     assert read(tmp_path, table, {"p.tsv": lines}).first == ['"Quoted at the start only', "c", '"e"']
-    with pytest.raises(DataError, match="line 1: 2 columns .*declare delimiter, quoted"):
+    with pytest.raises(DataError, match=r"line 1: 2 columns .*declare delimiter, quoted"):
         read(tmp_path, f"{table}\nquoted = true", {"p.tsv": lines})
     path = shared / "data/STS/STSBenchmark/sts-test.csv"
     with path.open(encoding="utf-8", newline="") as file:
@@ -183,9 +183,15 @@ def test_14_one_cell_holds_both_sentences(tmp_path: Path, real: Real, shared: Pa
     assert rows_of(read(tmp_path, table, {"p.csv": lines})) == [("One, here.", "Two.", 0.5), ("Three", "four", 1.0)]
     with pytest.raises(DataError, match="line 2: cell has 1 parts"):
         read(tmp_path, table, {"p.csv": 'PairID,Text,Score\nX-1,"One.\tTwo.",0.5\n'})
-    tab = 'files = "SemRel2024/afr/afr_test_with_labels.csv"\ncolumns = ["Text", "Score"]\nseparator = "\\t"\npairs = 375'
-    lower = 'files = "SemRel2024/afr/afr_dev_with_labels.csv"\ncolumns = ["Text", "score"]\nseparator = "\\n"\npairs = 375'
-    swapped = 'files = "SemRel2024/pan/pan_test_with_labels.csv"\ncolumns = ["Text", "Score"]\nseparator = "\\n"\npairs = 634'
+    tab = (
+        'files = "SemRel2024/afr/afr_test_with_labels.csv"\ncolumns = ["Text", "Score"]\nseparator = "\\t"\npairs = 375'
+    )
+    lower = (
+        'files = "SemRel2024/afr/afr_dev_with_labels.csv"\ncolumns = ["Text", "score"]\nseparator = "\\n"\npairs = 375'
+    )
+    swapped = (
+        'files = "SemRel2024/pan/pan_test_with_labels.csv"\ncolumns = ["Text", "Score"]\nseparator = "\\n"\npairs = 634'
+    )
     for declared in (tab, lower, swapped):
         assert max(_real_user_set(tmp_path, shared, declared).scores) <= 1
     assert not any(name.startswith("semrel24.pan") for name in _names())
@@ -219,7 +225,10 @@ def test_18_members_are_listed_not_globbed(tmp_path: Path, real: Real) -> None:
     write(tmp_path, {"STS.gs.ALL.txt": "1\n" * 9, "STS.gs.a.txt": "1\n", "STS.input.a.txt": "x\ty\n"})
     write(tmp_path, {"xx.toml": '[sets."m.a"]\nreader = "parallel"\nfiles = ["STS.input.a.txt", "STS.gs.a.txt"]\n'})
     assert len(_read(load_catalog([tmp_path]).pair_set("m.a"), tmp_path).scores) == 1
-    sizes = {name: len(real(name).scores) for name in ("sts12.all", "sts13.all", "sts13.FNWN", "sts13.headlines", "sts13.OnWN")}
+    sizes = {
+        name: len(real(name).scores)
+        for name in ("sts12.all", "sts13.all", "sts13.FNWN", "sts13.headlines", "sts13.OnWN")
+    }
     assert list(sizes.values()) == [3108, 1500, 189, 750, 561]
 
 
@@ -233,11 +242,17 @@ def test_19_duplicates_are_kept_as_released(tmp_path: Path, real: Real) -> None:
 def test_20_sets_say_whose_texts_they_hold(tmp_path: Path, real: Real) -> None:
     files = {"p.tsv": "sentence1\tsentence2\tscore\n"}
     assert catalog_of(tmp_path, 'files = "p.tsv"', files).pair_set("mine.xx").texts == ("mine",)
-    stsb = {text for split in ("", "@dev", "@train") for text in real(f"stsb.en{split}").first + real(f"stsb.en{split}").second}
+    stsb = {
+        text
+        for split in ("", "@dev", "@train")
+        for text in real(f"stsb.en{split}").first + real(f"stsb.en{split}").second
+    }
     bare = {"".join(letter for letter in text.casefold() if letter.isalnum()) for text in stsb}
     for pair_set in CATALOG.all_sets():
         if pair_set.family in {"sts12", "sts13", "sts14", "sts15", "sts16"} or pair_set.name == "sts17.en-en":
-            texts = {"".join(letter for letter in text.casefold() if letter.isalnum()) for text in real(pair_set.name).first}
+            texts = {
+                "".join(letter for letter in text.casefold() if letter.isalnum()) for text in real(pair_set.name).first
+            }
             assert ("stsb" in pair_set.texts) == (len(texts & bare) > 0.01 * len(texts)), pair_set.name
     english = real("stsb.en").scores
     for name in ("stsb_mt.de", "stsb_mt.zh", "stsb_google.tr", "stsb_azure.tr", "korsts.ko", "rosts.ro"):
