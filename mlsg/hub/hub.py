@@ -75,12 +75,14 @@ class Hub:
         return streams.read_stream(source, self._commit_at_hand(source), self.patience)
 
     def available(self, source: HubSource) -> str:
-        """Empty, or one line: why the rows cannot be had now; within seconds."""
+        """Empty, or one line: why the rows cannot be had now, and what to do where connecting is not enough."""
         brief = Hub(self.workspace, self.patience.shorter())
         try:
             commit = brief._commit_at_hand(source)
             if not cached_table(source, commit):
                 rows.check(ask("dataset", source.path, commit, brief.patience))
+        except HubUnreachableError as error:
+            return error.problem
         except MlsgError as error:
             return str(error)
         return ""
@@ -108,6 +110,8 @@ class Hub:
                 raise self._out_of_reach("model", repo, revision, "name a local folder")
             if snapshot.cached_model(repo, commit) is None:
                 snapshot.check_model(repo, ask("model", repo, commit, brief.patience).files)
+        except HubUnreachableError as error:
+            return error.problem
         except MlsgError as error:
             return str(error)
         return ""

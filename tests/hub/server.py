@@ -70,6 +70,7 @@ class HubServer(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.repositories: dict[tuple[str, str], Repository] = {}
+        self.moved: dict[str, str] = {}
         self.faults: list[Fault] = []
         self.log: list[Request] = []
         self.lock = threading.Lock()
@@ -153,6 +154,9 @@ class _Handler(BaseHTTPRequestHandler):
         path = unquote(url.path)
         if path == "/":
             return 200, b"a small hub", {}
+        for old, new in self.server.moved.items():
+            if re.match(rf"(/api/models|/api/datasets|/datasets)?/{re.escape(old)}/(?!{re.escape(new)})", path):
+                return 307, b"", {"Location": self.path.replace(old, new, 1)}
         if match := _API.fullmatch(path):
             repository = self._repository(match[1], match["repo"])
             return self._api(repository, match, parse_qs(url.query), body)

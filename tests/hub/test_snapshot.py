@@ -93,7 +93,19 @@ def test_a_snapshot_works_offline_after_one_use(
     reply = offline.call("snapshot", repo="owner/never")
     assert reply.error == "HubUnreachableError"
     assert "model owner/never (main) is not in the local cache" in reply.text and "HF_HUB_OFFLINE is set" in reply.text
-    assert offline.call("model_available", repo="owner/never").value == reply.text
+    assert reply.text.startswith(offline.call("model_available", repo="owner/never").value + "; ")
+
+
+def test_a_model_of_the_early_days_is_found_under_its_bare_name(
+    server: HubServer, online: Worker, start_worker: StartWorker, home: Path, tmp_path: Path
+) -> None:
+    commit = server.model("first-owner/early-model").commit(small_model())
+    server.moved["early-model"] = "first-owner/early-model"
+    folder = online.call("snapshot", repo="early-model").value
+    assert files_in(folder) == WANTED
+    assert online.call("resolve", repo="early-model", kind="model").value == commit
+    offline = start_worker(home, offline=True)
+    assert offline.call("snapshot", repo="early-model", workspace=str(tmp_path)).value == folder
 
 
 def test_half_a_snapshot_is_not_taken_for_a_whole_one(quiet_server: HubServer, online: Worker) -> None:
