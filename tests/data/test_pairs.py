@@ -18,7 +18,7 @@ from mlsg.errors import DataError, SettingError
 from tests.data.written import PretendedHub, catalog_of, rows_of, write
 
 TSV = "sentence1\tsentence2\tscore\na\tb\t1\nc\td\t2\n"
-ROWS = [
+ROWS: list[dict[str, Any]] = [
     {"sentence1": "a", "sentence2": "b", "score": 1.25, "lang": "xx"},
     {"sentence1": "c", "sentence2": "d", "score": 2, "lang": "yy"},
     {"sentence1": "", "sentence2": "ē🙂", "score": "3", "lang": "xx"},

@@ -76,7 +76,7 @@ def test_lines_end_at_line_feeds_only(tmp_path: Path) -> None:
     assert rows_of(pairs) == [(odd, "plain", 1.0)]
 
 
-_text = st.text(st.characters(exclude_characters="\t\n\r\0\ufeff", exclude_categories=("Cs",)), max_size=30)
+_text = st.text(st.characters(exclude_characters="\t\n\r\0\ufeff", exclude_categories=["Cs"]), max_size=30)
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
