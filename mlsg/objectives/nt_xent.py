@@ -3,11 +3,11 @@
 What is here: temperature-scaled similarities and the four losses base, opt1, opt2, opt3. What is not: the head, the
 guide, the draw of a layer. Every function takes vectors that have passed the head already.
 
-Source: T. Kim, K. M. Yoo, S. Lee: Self-Guided Contrastive Learning for BERT Sentence Representations, ACL 2021, section 3.
-Legend: b sentences, n views of each, d' width after the head; phi(u, v) = exp(cos(u, v) / tau).
+Source: T. Kim, K. M. Yoo, S. Lee: Self-Guided Contrastive Learning for BERT Sentence Representations, ACL 2021,
+section 3. Legend: b sentences, n views of each, d' width after the head; phi(u, v) = exp(cos(u, v) / tau).
 
-Where this departs from the authors' code: their opt2 loses one true negative of each anchor and their base loss cannot run;
-these follow the formulas. Each loss is one matrix product of normalised vectors and a log-sum-exp, with no loop.
+Where this departs from the authors' code: their opt2 loses one true negative of each anchor and their base loss cannot
+run; these follow the formulas. Each loss is one matrix product of normalised vectors and a log-sum-exp, with no loop.
 
 `duplicates` (b, b) is true where sentence j holds the same tokens as sentence i, j != i: those terms leave the
 denominator. Without it a repeated sentence is its own negative, as in the authors' code.
@@ -37,8 +37,8 @@ def similarities(left: Tensor, right: Tensor, tau: float) -> Tensor:
 def base(anchors: Tensor, views: Tensor, tau: float, duplicates: Tensor | None = None) -> Tensor:
     """NT-Xent over anchors and one view of each sentence (SG, section 3.1).
 
-    anchors (b, d'), views (b, d') -> scalar: the mean over all 2b elements x of -log phi(x, partner) / sum of phi(x, x')
-    over x' != x. When to use it: as the point of departure; opt3 was better in the paper.
+    anchors (b, d'), views (b, d') -> scalar: the mean over all 2b elements x of -log phi(x, partner) / sum of all
+    phi(x, x') with x' != x. When to use it: as the point of departure; opt3 was better in the paper.
     """
     b = len(anchors)
     both = torch.cat([anchors, views])  # (2b, d')

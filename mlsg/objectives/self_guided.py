@@ -1,14 +1,14 @@
 """Self-guided contrastive learning: a frozen copy of the base shows the tuned copy what its own layers know.
 
-Source: T. Kim, K. M. Yoo, S. Lee: Self-Guided Contrastive Learning for BERT Sentence Representations, ACL 2021, section 3.
-The anchor (the tuned copy's [CLS]) is pulled towards the pooled hidden layers of the guide for the same sentence and
-pushed away from those of other sentences; a penalty keeps the tuned copy near the guide.
+Source: T. Kim, K. M. Yoo, S. Lee: Self-Guided Contrastive Learning for BERT Sentence Representations, ACL 2021,
+section 3. The anchor (the tuned copy's [CLS]) is pulled towards the pooled hidden layers of the guide for the same
+sentence and pushed away from those of other sentences; a penalty keeps the tuned copy near the guide.
 
-When to use it: to get a usable [CLS] out of a base with nothing but plain sentences. Its effect on small bases is slight.
+When to use it: to get a usable [CLS] out of a base with nothing but plain sentences. Small bases barely move.
 
-Where this departs from the authors' released code (every point is a setting; recipe `authors_code` follows the code):
-views are pooled by maximum as the paper says, not by mean; the guide has no dropout; opt2 keeps all b - 1 negatives; base
-is the mean over 2b terms. Ours and not in the paper, off by default: other anchors than [CLS], `mask_duplicates`,
+Where this departs from the authors' released code (recipe `authors_code` follows the code where a setting can):
+views are pooled by maximum as the paper says, not by mean; the guide has no dropout; opt2 keeps all b - 1 negatives;
+base is the mean over 2b terms. Ours and not in the paper, off by default: other anchors than [CLS], `mask_duplicates`,
 `view_weighting`, `view_transform`.
 """
 
@@ -57,8 +57,8 @@ class Settings:
     def __post_init__(self) -> None:
         if self.view_weighting != "none" and self.view_pooling != "mean":
             raise SettingError(
-                f'objective.view_weighting = "{self.view_weighting}" with objective.view_pooling = "{self.view_pooling}" '
-                "weighs nothing",
+                f'objective.view_weighting = "{self.view_weighting}" weighs nothing with objective.view_pooling = '
+                f'"{self.view_pooling}"',
                 "weights are for view_pooling = mean",
             )
         if len(set(self.layers)) < len(self.layers) or any(layer < 0 for layer in self.layers):
@@ -68,6 +68,7 @@ class Settings:
 
     @property
     def label(self) -> str:
+        """The loss names the method: opt3 is SG-OPT, base is SG."""
         return self.loss
 
     def build(self, ground: Ground) -> SelfGuided:

@@ -21,6 +21,7 @@ class Settings:
 
     @property
     def label(self) -> str:
+        """A short name for folders and tables."""
         return "untuned"
 
     def build(self, ground: Ground) -> NoReturn:

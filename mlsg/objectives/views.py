@@ -1,8 +1,8 @@
 """Views h(i, k): the pooled hidden layers of the guide, which is the base as it was before training.
 
 Source: Kim, Yoo, Lee, ACL 2021, section 3.1: k = 0 is the output of the embedding layer, pooling is by maximum over all
-tokens, [CLS] and [SEP] included. The authors' released code pools by mean and, because the guide is a sub-module of their
-loss, runs it with dropout on; here dropout is off unless asked for, so that views are a function of the sentence alone.
+tokens, [CLS] and [SEP] included. The authors' released code pools by mean and, because the guide is a sub-module of
+their loss, runs it with dropout on; here dropout is off unless asked for, so that a view depends on its sentence alone.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ class GuideViews:
     """(vocabulary,) weight of each token id in a mean."""
 
     def __call__(self, batch: Batch) -> Tensor:
+        """Views (b, n, d) of a batch."""
         return self.of(batch.input_ids, batch.attention_mask)
 
     @torch.no_grad()
@@ -75,6 +76,7 @@ class TransformedViews:
 
     @torch.no_grad()
     def __call__(self, batch: Batch) -> Tensor:
+        """Views (b, n, d) of a batch, in the type of the means."""
         with torch.autocast(self.means.device.type, enabled=False):
             centred = self.source(batch).to(self.means.dtype) - self.means
             return centred if self.maps is None else torch.einsum("bnd,nde->bne", centred, self.maps)

@@ -86,7 +86,7 @@ def load_best(scratch: Path, step: int) -> dict[str, Tensor]:
 
 
 def _steps(scratch: Path) -> list[Path]:
-    return sorted(path for path in scratch.iterdir() if re.fullmatch(r"step-\d{8}", path.name))
+    return sorted(path for path in scratch.glob("step-*") if re.fullmatch(r"step-\d{8}", path.name))
 
 
 def _save(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -96,7 +96,7 @@ def _save(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
 @contextlib.contextmanager
 def _honest_disk_errors(path: Path) -> Iterator[None]:
-    """safetensors wraps what the disk says in an error of its own; the workspace looks for OSError."""
+    """Unwrap what the disk says: safetensors hides it in an error of its own, the workspace looks for OSError."""
     try:
         yield
     except SafetensorError as error:

@@ -8,21 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from mlsg.errors import DataError
+from mlsg.model.backbone import Backbone
+from mlsg.model.pooling import pool
+from mlsg.model.tokens import length_sorted
 from mlsg.recipes import EncoderSettings
 from mlsg.train.draws import raw_numbers
-from mlsg.train.text import TokenisedText, tokenise
-
-if TYPE_CHECKING:
-    from mlsg.data.pairs import GradedPairs
-    from mlsg.model.backbone import Backbone
+from mlsg.train.text import TokenisedText
 
 _BATCH = 64
 _SAMPLE = 256
@@ -33,72 +31,66 @@ class Measurement:
     """What a probe saw."""
 
     dev: float | None
-    """Spearman of cosine and score; None without a dev set."""
+    """Spearman of cosine and score; None without a dev set, or where no order can be told."""
     random_cosine: float
     """Mean cosine over all pairs of different sentences."""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """Tokenised sentences, and the pairs of them that have a score."""
+    """Distinct sentences, and the pairs of them that have a score."""
 
     text: TokenisedText
-    rows: np.ndarray
-    """The distinct sentences, longest first."""
-    first: np.ndarray
-    """(p,) for each pair, the place of its first sentence in `rows`."""
-    second: np.ndarray
-    scores: np.ndarray
+    rows: NDArray[np.int64]
+    """(n,) the distinct sentences."""
+    first: NDArray[np.int64]
+    """(p,) for each pair, the place of its first sentence in `rows`; without a dev set there are no pairs."""
+    second: NDArray[np.int64]
+    scores: NDArray[np.float64]
 
     def measure(self, backbone: Backbone, encoder: EncoderSettings) -> Measurement:
         """Encode every distinct sentence once. The backbone is left in the mode in which it was."""
-        vectors = _encode(self, backbone, encoder)
+        vectors = self._encode(backbone, encoder)
         n = len(vectors)
         total = float((vectors.sum(0) ** 2).sum())
         cosine = (total - n) / (n * (n - 1)) if n > 1 else 0.0
-        if not len(self.scores) or not np.isfinite(vectors).all():
-            return Measurement(None, cosine)
         cosines = (vectors[self.first] * vectors[self.second]).sum(1)
-        return Measurement(_spearman(cosines, self.scores), cosine)
+        ordered = len(cosines) > 0 and np.isfinite(cosines).all() and np.ptp(cosines) > 0
+        return Measurement(float(spearmanr(cosines, self.scores).statistic) if ordered else None, cosine)
+
+    @torch.no_grad()
+    def _encode(self, backbone: Backbone, encoder: EncoderSettings) -> NDArray[np.float64]:
+        """Unit vectors (n, d) of `rows`."""
+        was_training = backbone.training
+        backbone.eval()
+        device = next(backbone.parameters()).device
+        vectors: NDArray[np.float64] | None = None
+        for places in length_sorted(self.text.tokens.lengths[self.rows], _BATCH):
+            ids, mask = (tensor.to(device) for tensor in self.text.batch(self.rows[places]))
+            found = _unit(pool(backbone.hidden_states(ids, mask), mask, encoder.pooling, encoder.layer))
+            if vectors is None:
+                vectors = np.empty((len(self.rows), found.shape[1]))
+            vectors[places] = found
+        backbone.train(was_training)
+        assert vectors is not None
+        return vectors
 
 
-def dev_probe(pairs: GradedPairs, backbone: Backbone, max_length: int) -> Probe:
-    """The probe of a dev set. Raises DataError where all pairs have the same score, since no order can be compared."""
-    if len(set(pairs.scores)) < 2:
-        raise DataError(f"every pair of dev set {pairs.name} has the same score", "choose another train.dev, or none")
-    text = tokenise([*pairs.first, *pairs.second], backbone, max_length)
-    rows = text.by_length(text.distinct)
+def dev_probe(text: TokenisedText, scores: Sequence[float]) -> Probe:
+    """The probe of a dev set: `text` is the first sentences of all pairs, then the second ones."""
+    rows = text.distinct
     place = np.empty(len(text), dtype=np.int64)
     place[text.groups[rows]] = np.arange(len(rows))
     places = place[text.groups]
-    return Probe(text, rows, places[: len(pairs.first)], places[len(pairs.first) :], np.asarray(pairs.scores))
+    return Probe(text, rows, places[: len(scores)], places[len(scores) :], np.asarray(scores, dtype=np.float64))
 
 
 def sample_probe(text: TokenisedText, seed: int) -> Probe:
     """The probe without a dev set: a fixed sample of distinct training sentences."""
     chosen = np.argsort(raw_numbers(len(text.distinct), seed, "probe"), kind="stable")[:_SAMPLE]
-    none = np.zeros(0, dtype=np.int64)
-    return Probe(text, text.by_length(text.distinct[np.sort(chosen)]), none, none, none)
+    nothing = np.zeros(0, dtype=np.int64)
+    return Probe(text, text.distinct[np.sort(chosen)], nothing, nothing, np.zeros(0))
 
 
-@torch.no_grad()
-def _encode(probe: Probe, backbone: Backbone, encoder: EncoderSettings) -> np.ndarray:
-    """Unit vectors (n, d) of `probe.rows`, in float64."""
-    from mlsg.model.pooling import pool
-
-    was_training = backbone.training
-    backbone.eval()
-    device = next(backbone.parameters()).device
-    parts: list[Tensor] = []
-    for start in range(0, len(probe.rows), _BATCH):
-        ids, mask = (tensor.to(device) for tensor in probe.text.batch(probe.rows[start : start + _BATCH]))
-        parts.append(pool(backbone.hidden_states(ids, mask), mask, encoder.pooling, encoder.layer).float().cpu())
-    backbone.train(was_training)
-    vectors = torch.cat(parts).double().numpy()
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-
-
-def _spearman(left: np.ndarray, right: Sequence[float] | np.ndarray) -> float:
-    if np.ptp(left) == 0:
-        return 0.0  # all cosines equal: no order, and the collapse check says so
-    return float(spearmanr(left, right).statistic)
+def _unit(vectors: Tensor) -> NDArray[np.float64]:
+    return torch.nn.functional.normalize(vectors.double(), dim=-1).cpu().numpy()

@@ -1,8 +1,8 @@
 """The training loop: any objective, on Accelerate, from the last checkpoint to the weights that are kept.
 
-A step is a function of (seed, step): the order of sentences, the dropout masks and every draw of the objective are keyed
-and not carried along. A killed training therefore goes on from its last checkpoint and ends with the same bits, on the
-same machine with the same number of threads. The loop names no method.
+A step is a function of (seed, step): the order of sentences, the dropout masks and every draw of the objective are
+keyed and not carried along. A killed training therefore goes on from its last checkpoint and ends with the same bits,
+on the same machine with the same number of threads. The loop names no method.
 """
 
 from __future__ import annotations

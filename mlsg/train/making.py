@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accelerate import Accelerator
 
-from mlsg import console, objectives
+from mlsg import console
 from mlsg.data.pairs import read_pairs
 from mlsg.errors import DataError
 from mlsg.files import readable_json
@@ -20,7 +21,7 @@ from mlsg.prepare import read_sentences
 from mlsg.train.dev import Probe, dev_probe, sample_probe
 from mlsg.train.draws import seed_of
 from mlsg.train.loop import Run, State, fit
-from mlsg.train.text import TokenisedText, tokenise
+from mlsg.train.text import TokenisedText
 
 if TYPE_CHECKING:
     from mlsg.train import Order
@@ -28,17 +29,26 @@ if TYPE_CHECKING:
 _SENTENCE_FACTS = ("lang", "corpus", "kept", "licence", "transductive", "evaluation")
 
 
+@dataclass(frozen=True)
+class Trained:
+    """What is left of a training."""
+
+    tuned: Backbone
+    state: State
+    text: TokenisedText
+
+
 def make_encoder(order: Order, folder: Path, scratch: Path, checkpoint_every: int) -> Mapping[str, Any]:
     """Write the encoder into `folder`; checkpoints go to `scratch`. Returns the facts."""
     wanted = order.recipe.encoder
-    base = load_backbone(order.recipe.train.model, order.base_revision or order.recipe.train.revision)
-    facts: dict[str, Any] = {"steps": 0}
-    if order.objective.trains:
-        state, text = _trained(order, base, scratch, checkpoint_every)
-        (folder / "history.json").write_text(readable_json(_history(state)), encoding="utf-8", newline="\n")
-        facts = _facts(state, text)
-    Encoder(base, wanted.pooling, wanted.layer).save(folder, provenance(order))
-    return facts
+    base = load_backbone(order.recipe.train.model, order.base_revision or "main", hub=order.hub)
+    if not order.objective.trains:
+        Encoder(base, wanted.pooling, wanted.layer).save(folder, provenance(order))
+        return {"steps": 0}
+    trained = _trained(order, base, scratch, checkpoint_every)
+    Encoder(trained.tuned.cpu(), wanted.pooling, wanted.layer).save(folder, provenance(order))
+    (folder / "history.json").write_text(readable_json(_history(trained.state)), encoding="utf-8", newline="\n")
+    return _facts(trained.state, trained.text)
 
 
 def provenance(order: Order) -> dict[str, Any]:
@@ -56,30 +66,38 @@ def provenance(order: Order) -> dict[str, Any]:
     return told
 
 
-def _trained(order: Order, base: Backbone, scratch: Path, checkpoint_every: int) -> tuple[State, TokenisedText]:
+def _trained(order: Order, base: Backbone, scratch: Path, checkpoint_every: int) -> Trained:
     settings, encoder = order.recipe.train, order.recipe.encoder
     accelerator = Accelerator(mixed_precision="no")  # precision is a setting of ours, not of the launcher
     assert order.sentences is not None
-    text = tokenise(read_sentences(order.sentences), base, settings.max_length)
+    text = _tokenised(read_sentences(order.sentences), base, settings.max_length)
     if len(text) < 2:
         raise DataError(f"{len(text)} sentences to train on", "prepare at least two")
     probe = _probe(order, base, text)
     base.to(accelerator.device)
     ground = Ground(base, encoder, text, accelerator.device, partial(seed_of, settings.seed))
     objective = order.objective.build(ground)  # copies the base before it is tuned, and before anything is frozen
+    tuned = base if encoder.layer in {-1, base.layers} else base.truncated(encoder.layer)
     if not settings.train_embeddings:
-        for parameter in base.embedding_parameters():
+        for parameter in tuned.embedding_parameters():
             parameter.requires_grad_(False)
     console.note(f"training {order.base_name} ({order.objective.label}) on {len(text)} sentences, {accelerator.device}")
-    run = Run(base, objective, text, probe, settings, encoder, scratch, checkpoint_every, accelerator)
-    return fit(run), text
+    run = Run(tuned, objective, text, probe, settings, encoder, scratch, checkpoint_every, accelerator)
+    return Trained(tuned, fit(run), text)
 
 
 def _probe(order: Order, base: Backbone, text: TokenisedText) -> Probe:
     settings = order.recipe.train
     if order.dev is None:
         return sample_probe(text, settings.seed)
-    return dev_probe(read_pairs(order.dev, order.hub), base, settings.max_length)
+    pairs = read_pairs(order.dev, order.hub)
+    if len(set(pairs.scores)) < 2:
+        raise DataError(f"every pair of dev set {pairs.name} has the same score", "choose another train.dev, or none")
+    return dev_probe(_tokenised([*pairs.first, *pairs.second], base, settings.max_length), pairs.scores)
+
+
+def _tokenised(sentences: Sequence[str], base: Backbone, max_length: int) -> TokenisedText:
+    return TokenisedText(base.tokenize(sentences, min(max_length, base.max_length)))
 
 
 def _history(state: State) -> dict[str, Any]:

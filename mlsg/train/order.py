@@ -27,6 +27,7 @@ class Plan:
 
     @property
     def steps_an_epoch(self) -> int:
+        """Steps of one pass, the short last one included."""
         return math.ceil(self.sentences / self.batch_size)
 
     @property

@@ -1,0 +1,81 @@
+"""A small training for tests: a tiny base, sentences written for this project, few steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from mlsg import objectives
+from mlsg.model.backbone import Backbone, load_backbone
+from mlsg.objectives.interface import Batch, Ground, Objective
+from mlsg.recipes import EncoderSettings, TrainSettings
+from mlsg.train.dev import Probe, dev_probe, sample_probe
+from mlsg.train.draws import draw_below, seed_of
+from mlsg.train.loop import Run, State, fit
+from mlsg.train.text import TokenisedText
+from tests.tiny_models import SENTENCES
+
+TEXT = [*SENTENCES, *(f"{left} {right}" for left, right in zip(SENTENCES, SENTENCES[3:], strict=False)), SENTENCES[0]]
+PAIRS = [(SENTENCES[i], SENTENCES[j], float((3 * i + j) % 6)) for i in range(6) for j in range(i + 1, 12)]
+HEAD = {"head_width": 48}
+
+
+@dataclass
+class Small:
+    """Everything of one small training, with the settings that a test changes."""
+
+    folder: Path
+    scratch: Path
+    train: dict[str, Any] = field(default_factory=dict)
+    objective: dict[str, Any] = field(default_factory=dict)
+    encoder: EncoderSettings = field(default_factory=EncoderSettings)
+    dev: bool = True
+    checkpoint_every: int = 100
+
+    def run(self) -> tuple[State, Run]:
+        run = self.prepared()
+        return fit(run), run
+
+    def prepared(self) -> Run:
+        self.scratch.mkdir(parents=True, exist_ok=True)
+        settings = TrainSettings(**{"batch_size": 4, "learning_rate": 1e-3, "dev_every": 5, **self.train})
+        base = load_backbone(str(self.folder))
+        text = tokenised(base)
+        objective = build(base, text, self.encoder, settings.seed, **self.objective)
+        if not settings.train_embeddings:
+            for parameter in base.embedding_parameters():
+                parameter.requires_grad_(False)
+        probe = self.probe(base, text, settings)
+        accelerator = Accelerator(cpu=True, mixed_precision="no")
+        return Run(
+            base, objective, text, probe, settings, self.encoder, self.scratch, self.checkpoint_every, accelerator
+        )
+
+    def probe(self, base: Backbone, text: TokenisedText, settings: TrainSettings) -> Probe:
+        if not self.dev:
+            return sample_probe(text, settings.seed)
+        firsts, seconds, scores = zip(*PAIRS, strict=True)
+        return dev_probe(TokenisedText(base.tokenize([*firsts, *seconds])), scores)
+
+
+def tokenised(base: Backbone, sentences: list[str] | None = None) -> TokenisedText:
+    return TokenisedText(base.tokenize(sentences or TEXT))
+
+
+def build(base: Backbone, text: TokenisedText, encoder: EncoderSettings, seed: int = 1, **settings: Any) -> Objective:
+    ground = Ground(base, encoder, text, torch.device("cpu"), partial(seed_of, seed))
+    return objectives.read({"name": "self_guided", **HEAD, **settings}).build(ground)
+
+
+def batch(text: TokenisedText, rows: list[int], epoch: int = 0) -> Batch:
+    ids, mask = text.batch(rows)
+
+    def draw(purpose: str, bound: int) -> list[int]:
+        return [draw_below(bound, 1, purpose, epoch, row) for row in rows]
+
+    return Batch(rows, ids, mask, text.duplicates(rows), draw)

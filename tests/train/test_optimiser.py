@@ -1,0 +1,78 @@
+"""The optimiser: rate of each step, groups, and its state through a checkpoint."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from transformers import get_linear_schedule_with_warmup
+
+from mlsg.recipes import TrainSettings
+from mlsg.train.optimiser import adamw, learning_rate, moments, restore_moments, set_learning_rate
+
+
+@pytest.mark.parametrize(("steps", "warmup", "climb"), [(1079, 0.1, 108), (10, 0.0, 0), (7, 1.0, 7), (30, 0.1, 3)])
+def test_the_rate_equals_transformers_linear_schedule(steps: int, warmup: float, climb: int) -> None:
+    settings = TrainSettings(learning_rate=5e-5, warmup=warmup)
+    reference = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=5e-5)
+    schedule = get_linear_schedule_with_warmup(reference, climb, steps)
+    for step in range(steps):
+        assert learning_rate(step, steps, settings) == pytest.approx(schedule.get_last_lr()[0], abs=1e-18)
+        reference.step()
+        schedule.step()
+
+
+def parameters() -> dict[str, torch.Tensor]:
+    torch.manual_seed(0)
+    shapes = {"dense.weight": (4, 3), "dense.bias": (4,), "LayerNorm.weight": (4,), "LayerNorm.bias": (4,)}
+    return {name: torch.randn(*shape).requires_grad_() for name, shape in shapes.items()}
+
+
+def test_matrices_decay_and_biases_and_layernorm_do_not() -> None:
+    named = parameters()
+    optimiser = adamw(named, TrainSettings())
+    decay = {id(p): group["weight_decay"] for group in optimiser.param_groups for p in group["params"]}
+    assert {name: decay[id(p)] for name, p in named.items()} == {
+        "dense.weight": 0.01,
+        "dense.bias": 0.0,
+        "LayerNorm.weight": 0.0,
+        "LayerNorm.bias": 0.0,
+    }
+    assert all(group["betas"] == (0.9, 0.9) and group["eps"] == 1e-6 for group in optimiser.param_groups)
+
+
+def test_a_step_is_adamw_written_out() -> None:
+    named = {"w": torch.tensor([[1.0, -2.0]], requires_grad=True)}
+    optimiser = adamw(named, TrainSettings(learning_rate=0.1))
+    w = [1.0, -2.0]
+    m, v = [0.0, 0.0], [0.0, 0.0]
+    for t in (1, 2, 3):
+        gradient = [0.5 * t, -0.1]
+        named["w"].grad = torch.tensor([gradient])
+        set_learning_rate(optimiser, 0.1 / t)
+        optimiser.step()
+        for i in range(2):
+            w[i] *= 1 - 0.1 / t * 0.01
+            m[i] = 0.9 * m[i] + 0.1 * gradient[i]
+            v[i] = 0.9 * v[i] + 0.1 * gradient[i] ** 2
+            w[i] -= 0.1 / t * (m[i] / (1 - 0.9**t)) / ((v[i] / (1 - 0.9**t)) ** 0.5 + 1e-6)
+    assert named["w"].tolist()[0] == pytest.approx(w, rel=1e-5)
+
+
+def test_the_state_goes_through_a_checkpoint_to_the_bit() -> None:
+    def step(named: dict[str, torch.Tensor], optimiser: torch.optim.Optimizer, seed: int) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        for name, p in named.items():
+            p.grad = None if name == "dense.bias" else torch.randn(p.shape, generator=generator)
+        optimiser.step()
+
+    one = parameters()
+    first = adamw(one, TrainSettings(learning_rate=0.1))
+    step(one, first, 1)
+    saved = {name: value.clone() for name, value in moments(first, one).items()}
+    two = {name: value.detach().clone().requires_grad_() for name, value in one.items()}
+    second = adamw(two, TrainSettings(learning_rate=0.1))
+    restore_moments(second, two, saved)
+    for seed in (2, 3):
+        step(one, first, seed)
+        step(two, second, seed)
+    assert all(torch.equal(one[name], two[name]) for name in one)
