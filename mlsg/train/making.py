@@ -13,11 +13,13 @@ from accelerate import Accelerator
 from mlsg import console
 from mlsg.data.pairs import read_pairs
 from mlsg.errors import DataError
-from mlsg.files import readable_json
+from mlsg.files import readable_json, write_atomically
 from mlsg.model.backbone import Backbone, load_backbone
 from mlsg.model.encoder import Encoder
 from mlsg.objectives.interface import Ground
 from mlsg.prepare import read_sentences
+from mlsg.report.card import card
+from mlsg.report.provenance import provenance_in
 from mlsg.train.dev import Probe, dev_probe, sample_probe
 from mlsg.train.draws import seed_of
 from mlsg.train.loop import Run, State, fit
@@ -42,13 +44,17 @@ def make_encoder(order: Order, folder: Path, scratch: Path, checkpoint_every: in
     """Write the encoder into `folder`; checkpoints go to `scratch`. Returns the facts."""
     wanted = order.recipe.encoder
     base = load_backbone(order.recipe.train.model, order.base_revision or "main", hub=order.hub)
-    if not order.objective.trains:
-        Encoder(base, wanted.pooling, wanted.layer).save(folder, provenance(order))
-        return {"steps": 0}
-    trained = _trained(order, base, scratch, checkpoint_every)
-    Encoder(trained.tuned.cpu(), wanted.pooling, wanted.layer).save(folder, provenance(order))
-    (folder / "history.json").write_text(readable_json(_history(trained.state)), encoding="utf-8", newline="\n")
-    return _facts(trained.state, trained.text)
+    facts: dict[str, Any] = {"steps": 0}
+    if order.objective.trains:
+        trained = _trained(order, base, scratch, checkpoint_every)
+        base.model.load_state_dict(trained.tuned.model.state_dict(), strict=trained.tuned.layers == base.layers)
+        write_atomically(folder / "history.json", readable_json(_history(trained.state)))
+        facts = _facts(trained.state, trained.text)
+    Encoder(base.cpu(), wanted.pooling, wanted.layer).save(folder, provenance(order))
+    made = provenance_in(folder)
+    assert made is not None
+    write_atomically(folder / "README.md", card(made, None))
+    return facts
 
 
 def provenance(order: Order) -> dict[str, Any]:
