@@ -5,10 +5,20 @@ Two sentences are the same when their `match_form` is. Near-duplicates are not f
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from mlsg.text.normalise import match_form
+
+
+class Counts(NamedTuple):
+    """Of one set: lines of the text that are a sentence of it, its distinct sentences found, all its distinct ones."""
+
+    lines: int
+    found: int
+    sentences: int
 
 
 @dataclass
@@ -36,11 +46,10 @@ class EvaluationSentences:
             self._lines[name] += 1
         return bool(names)
 
-    def counts(self) -> dict[str, dict[str, int]]:
-        """Return for every set: lines of the text that match, distinct sentences found, distinct sentences it has."""
-        counts = {name: {"lines": lines, "found": 0, "sentences": 0} for name, lines in self._lines.items()}
+    def counts(self) -> dict[str, Counts]:
+        """Return what was found of every set."""
+        sentences, found = Counter[str](), Counter[str]()
         for form, names in self._sets_of.items():
-            for name in names:
-                counts[name]["sentences"] += 1
-                counts[name]["found"] += form in self._found
-        return counts
+            sentences.update(names)
+            found.update(names if form in self._found else ())
+        return {name: Counts(lines, found[name], sentences[name]) for name, lines in self._lines.items()}

@@ -13,7 +13,7 @@ def test_case_composition_and_white_space_do_not_hide_a_sentence() -> None:
     assert sentences.find(unicodedata.normalize("NFD", "the café IS open."))
     assert sentences.find("\ufeffTHE CAFÉ\u00a0is open.")
     assert not sentences.find("The cafe is open.")
-    assert sentences.counts() == {"a": {"lines": 2, "found": 1, "sentences": 1}}
+    assert sentences.counts() == {"a": (2, 1, 1)}
 
 
 def test_a_line_counts_for_every_set_that_has_it() -> None:
@@ -22,8 +22,8 @@ def test_a_line_counts_for_every_set_that_has_it() -> None:
     sentences.add("b", ["two", "three", ""])
     assert [sentences.find(text) for text in ("two", "TWO", "one", "four", "")] == [True, True, True, False, False]
     assert sentences.counts() == {
-        "a": {"lines": 3, "found": 2, "sentences": 2},
-        "b": {"lines": 2, "found": 1, "sentences": 2},
+        "a": (3, 2, 2),
+        "b": (2, 1, 2),
     }
 
 
@@ -32,11 +32,11 @@ def test_a_set_added_in_two_parts_counts_once() -> None:
     sentences.add("a", ["one"])
     sentences.add("a", ["One", "two"])
     assert sentences.find("one")
-    assert sentences.counts() == {"a": {"lines": 1, "found": 1, "sentences": 2}}
+    assert sentences.counts() == {"a": (1, 1, 2)}
 
 
 def test_a_set_without_sentences_is_listed() -> None:
     sentences = EvaluationSentences()
     sentences.add("a", [])
     assert not sentences.find("one")
-    assert sentences.counts() == {"a": {"lines": 0, "found": 0, "sentences": 0}}
+    assert sentences.counts() == {"a": (0, 0, 0)}

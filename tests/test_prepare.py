@@ -1,0 +1,405 @@
+"""`mlsg prepare`: what is kept, what is dropped and why; the same bytes whatever happened on the way."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from unicodedata import category, normalize
+
+import pytest
+
+from mlsg import prepare as stage
+from mlsg.catalog import load_catalog
+from mlsg.errors import DataError, SettingError
+from mlsg.prepare import prepare, read_sentences, sentences_file, summary_rows
+from mlsg.recipes import load_recipe
+from mlsg.text import shards
+from mlsg.workspace import Artefact, Workspace
+
+_TOML = """
+code = "xx"
+name = "Example"
+[corpora.mine]
+files = "mine.txt"
+[corpora.repeated]
+files = "mine.txt"
+repetitions = true
+[corpora.declared]
+files = "mine.txt"
+repetitions = true
+transductive = ["pairs"]
+[corpora.documents]
+files = "documents.txt"
+documents = true
+[sets."pairs.xx"]
+files = "test.tsv"
+columns = [0, 1, 2]
+[sets."pairs.xx@dev"]
+files = "dev.tsv"
+columns = [0, 1, 2]
+default = false
+[sets."pairs.xx@train"]
+files = "train.tsv"
+columns = [0, 1, 2]
+default = false
+[sets."cross.en-xx"]
+files = "cross.tsv"
+columns = [0, 1, 2]
+languages = ["en", "xx"]
+default = false
+[sets."far.xx"]
+files = "nowhere.tsv"
+columns = [0, 1, 2]
+default = false
+"""
+_FILES = {
+    "mine.txt": "The first sentence.\nA TEST   sentence here.\nthe first sentence.\nThe first sentence.\nshort\n"
+    "1234567890 12345\nA dev sentence here.\nA train sentence here.\nAn English sentence.\nA foreign sentence.\n"
+    "a test sentence here.\nThe last sentence.\n" + "long " * 90 + "\n\u200b\n",
+    "documents.txt": "One sentence stands here. Another one follows it!\n"
+    "A test sentence here. And its neighbour stays.\n",
+    "test.tsv": "A test sentence here.\tNot in the text at all.\t3\n",
+    "dev.tsv": "Nor is this one.\tA dev sentence here.\t3\n",
+    "train.tsv": "A train sentence here.\tNor this.\t3\n",
+    "cross.tsv": "An English sentence.\tA foreign sentence.\t3\n",
+}
+
+
+@pytest.fixture(autouse=True)
+def _offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture
+def langs(tmp_path: Path) -> Path:
+    """A folder with one language of our own and its files."""
+    folder = tmp_path / "langs"
+    folder.mkdir()
+    (folder / "xx.toml").write_text(_TOML, encoding="utf-8")
+    for name, content in _FILES.items():
+        (folder / name).write_text(content, encoding="utf-8")
+    return folder
+
+
+def _prepare(workspace: Workspace, langs: Path, *sources: Path, column: str = "text", **settings: object) -> Artefact:
+    given = {"lang": "xx", **settings}
+    recipe = load_recipe("zero_shot", [f"prepare.{name}={json.dumps(value)}" for name, value in given.items()])
+    catalog = load_catalog([langs])
+    return prepare(recipe, workspace=workspace, catalog=catalog, data_root=None, sources=sources, column=column)
+
+
+def _state(folder: Path) -> dict[str, tuple[bytes, int]]:
+    return {str(path): (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_each_line_is_dropped_for_the_first_reason(workspace: Workspace, langs: Path) -> None:
+    artefact = _prepare(workspace, langs)
+    assert read_sentences(artefact) == [
+        "The first sentence.",
+        "the first sentence.",
+        "A train sentence here.",
+        "An English sentence.",
+        "The last sentence.",
+    ]
+    assert artefact.facts["read"] == 14
+    assert artefact.facts["kept"] == 5
+    assert artefact.facts["dropped"] == {
+        "duplicate": 1,
+        "empty": 1,
+        "evaluation": 4,
+        "no_letters": 1,
+        "too_long": 1,
+        "too_short": 1,
+    }
+
+
+def test_sets_are_counted_by_language_split_and_column(workspace: Workspace, langs: Path) -> None:
+    facts = _prepare(workspace, langs).facts
+    assert facts["evaluation"] == {
+        "pairs.xx": {"sentences": 2, "found": 1, "kept": 0, "dropped": 2},
+        "pairs.xx@dev": {"sentences": 2, "found": 1, "kept": 0, "dropped": 1},
+        "cross.en-xx": {"sentences": 1, "found": 1, "kept": 0, "dropped": 1},
+    }
+    assert list(facts["not_checked"]) == ["far.xx"]
+    assert "nowhere.tsv" in facts["not_checked"]["far.xx"]
+    assert str(langs) not in json.dumps(facts)
+
+
+def test_a_transductive_corpus_loses_nothing_and_says_what_it_holds(workspace: Workspace, langs: Path) -> None:
+    artefact = _prepare(workspace, langs, corpus="declared")
+    assert "evaluation" not in artefact.facts["dropped"]
+    assert artefact.facts["evaluation"]["pairs.xx"] == {"sentences": 2, "found": 1, "kept": 2, "dropped": 0}
+    assert artefact.facts["transductive"] == ["pairs"]
+    assert read_sentences(artefact).count("The first sentence.") == 2
+
+
+def test_a_sample_of_a_transductive_corpus_counts_what_it_holds_itself(workspace: Workspace, langs: Path) -> None:
+    artefact = _prepare(workspace, langs, corpus="declared", limit=3)
+    held = [text.lower() for text in read_sentences(artefact)].count("a test sentence here.")
+    assert artefact.facts["evaluation"]["pairs.xx"]["kept"] == held
+
+
+def test_repetitions_are_kept_where_the_corpus_says_so(workspace: Workspace, langs: Path) -> None:
+    artefact = _prepare(workspace, langs, corpus="repeated")
+    assert read_sentences(artefact).count("The first sentence.") == 2
+    assert "duplicate" not in artefact.facts["dropped"]
+
+
+def test_evaluation_sentences_stay_on_demand(workspace: Workspace, langs: Path) -> None:
+    artefact = _prepare(workspace, langs, drop_evaluation=False)
+    assert "A dev sentence here." in read_sentences(artefact)
+    assert artefact.facts["evaluation"] == {}
+    assert not any(name.startswith("set ") for name in artefact.manifest["fingerprints"])
+
+
+def test_documents_are_split(workspace: Workspace, langs: Path) -> None:
+    artefact = _prepare(workspace, langs, corpus="documents")
+    assert read_sentences(artefact) == [
+        "One sentence stands here.",
+        "Another one follows it!",
+        "And its neighbour stays.",
+    ]
+    assert artefact.manifest["fingerprints"]["splitter"].startswith("sentencex ")
+
+
+def test_the_second_time_nothing_is_read_or_written(
+    workspace: Workspace, langs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = _prepare(workspace, langs)
+    before = _state(workspace.root)
+    monkeypatch.setattr(stage, "read_pairs", None)
+    monkeypatch.setattr(stage, "normalise", None)
+    assert _prepare(workspace, langs).key == first.key
+    assert _state(workspace.root) == before
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"limit": 3},
+        {"limit": 3, "seed": 1},
+        {"min_chars": 11},
+        {"max_chars": 399},
+        {"drop_evaluation": False},
+        {"corpus": "repeated"},
+    ],
+)
+def test_another_setting_is_another_artefact(workspace: Workspace, langs: Path, settings: Mapping[str, object]) -> None:
+    keys = {_prepare(workspace, langs, **given).key for given in ({}, {"limit": 4}, settings)}
+    assert len(keys) == 3
+
+
+def test_what_changes_nothing_is_not_in_the_key(workspace: Workspace, langs: Path) -> None:
+    key = _prepare(workspace, langs).key
+    assert _prepare(workspace, langs, seed=5).key == key
+    assert _prepare(workspace, langs, corpus="mine").key == key
+    (langs / "train.tsv").write_text("Other training text.\tMore.\t1\n")
+    assert _prepare(workspace, langs).key == key
+    (langs / "dev.tsv").write_text("Other dev text.\tMore of it.\t1\n")
+    assert _prepare(workspace, langs).key != key
+
+
+def test_a_sample_is_seeded_ordered_and_nested(workspace: Workspace, langs: Path) -> None:
+    (langs / "mine.txt").write_text("".join(f"Sentence number {number}.\n" for number in range(500)))
+    every = read_sentences(_prepare(workspace, langs))
+    small, large, other = (
+        read_sentences(_prepare(workspace, langs, limit=limit, seed=seed))
+        for limit, seed in ((50, 0), (80, 0), (50, 1))
+    )
+    assert (len(small), len(large), len(other)) == (50, 80, 50)
+    for sample in (small, large, other):
+        assert sample == [sentence for sentence in every if sentence in set(sample)]
+    assert set(small) < set(large)
+    assert small != other
+    artefact = _prepare(workspace, langs, limit=50)
+    assert artefact.facts["not_sampled"] == 450
+    assert read_sentences(_prepare(Workspace(workspace.root / "other"), langs, limit=50)) == small
+    assert read_sentences(_prepare(workspace, langs, limit=1000)) == every
+
+
+def test_own_files_come_before_the_corpus(workspace: Workspace, langs: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"body,n\nThe text of a user.,1\nA test sentence here.,2\n"))
+    (tmp_path / "b.txt").write_text("\ufeffAnother te\u0301xt of a user.\n", encoding="utf-8")
+    artefact = _prepare(workspace, langs, tmp_path / "a.csv.gz", tmp_path / "b.txt", column="body", corpus="repeated")
+    assert sentences_file(artefact).read_bytes().decode() == "The text of a user.\nAnother téxt of a user.\n"
+    assert artefact.name == "xx-files"
+    assert artefact.facts["corpus"] == "files"
+    moved = tmp_path / "moved.txt"
+    (tmp_path / "b.txt").rename(moved)
+    assert _prepare(workspace, langs, tmp_path / "a.csv.gz", moved, column="body").key == artefact.key
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "corpus files of language xx holds no text"),
+        ("\n \n", "holds no text"),
+        (
+            "short\nA test sentence here.\n12345678901\n",
+            r"none of the 3 lines .*\(1 evaluation, 1 no letters, 1 too short",
+        ),
+    ],
+)
+def test_nothing_left_is_an_error_and_publishes_nothing(
+    workspace: Workspace, langs: Path, tmp_path: Path, content: str, said: str
+) -> None:
+    (tmp_path / "a.txt").write_text(content)
+    with pytest.raises(DataError, match=said):
+        _prepare(workspace, langs, tmp_path / "a.txt")
+    assert workspace.artefacts() == []
+
+
+def test_a_fault_in_the_text_publishes_nothing(workspace: Workspace, langs: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"A good sentence.\n" * 9000 + b"\xff\n")
+    with pytest.raises(DataError, match=r"a\.txt, line 9001"):
+        _prepare(workspace, langs, tmp_path / "a.txt")
+    assert workspace.artefacts() == []
+
+
+def test_wrong_settings_are_said(workspace: Workspace, langs: Path) -> None:
+    with pytest.raises(SettingError, match='unknown language "xy"'):
+        _prepare(workspace, langs, lang="xy")
+    with pytest.raises(SettingError, match=r'unknown corpus "mne".*"mine"'):
+        _prepare(workspace, langs, corpus="mne")
+    with pytest.raises(SettingError, match=r"min_chars is 50 and prepare\.max_chars 40"):
+        _prepare(workspace, langs, min_chars=50, max_chars=40)
+
+
+def test_the_summary_says_what_the_facts_say(workspace: Workspace, langs: Path) -> None:
+    rows = dict(summary_rows(_prepare(workspace, langs, limit=2)))
+    assert rows["sentences"] == "2 of 14 read"
+    assert rows["dropped, evaluation"] == "4"
+    assert rows["left out by the limit"] == "3"
+    assert rows["found and dropped"] == "pairs.xx 1 of 2; pairs.xx@dev 1 of 2; cross.en-xx 1 of 1"
+    assert rows["sets not checked"].startswith("far.xx (")
+    declared = dict(summary_rows(_prepare(workspace, langs, corpus="declared")))
+    assert "found and kept, transductive: pairs" in declared
+    assert dict(summary_rows(_prepare(workspace, langs, drop_evaluation=False)))["evaluation sets"].startswith("not")
+
+
+def test_the_starter_needs_no_data_and_no_network(workspace: Workspace) -> None:
+    recipe = load_recipe("zero_shot", ["prepare.corpus=starter"])
+    artefact = prepare(recipe, workspace=workspace, catalog=load_catalog(), data_root=None)
+    assert artefact.facts["kept"] >= 1500
+    assert artefact.name == "en-starter"
+
+
+def test_the_papers_corpus_has_17256_sentences(workspace: Workspace, shared: Path) -> None:
+    artefact = prepare(load_recipe(), workspace=workspace, catalog=load_catalog(), data_root=shared / "data")
+    expected = []
+    for split in ("train", "dev", "test"):
+        text = (shared / f"data/STS/STSBenchmark/sts-{split}.csv").read_text(encoding="utf-8")
+        rows = [line.split("\t") for line in text.rstrip("\n").split("\n")]
+        # One sentence holds a stray control character, one is not in NFC.
+        printable = ["".join(char for char in cell if category(char) != "Cc") for row in rows for cell in row[5:7]]
+        expected += [normalize("NFC", " ".join(text.split())) for text in printable]
+    assert len(expected) == 17_256
+    assert read_sentences(artefact) == expected
+    facts = artefact.facts
+    assert (facts["read"], facts["kept"], facts["dropped"]) == (17_256, 17_256, {})
+    assert facts["transductive"] == ["stsb"]
+    assert facts["evaluation"]["stsb.en"]["found"] == facts["evaluation"]["stsb.en"]["sentences"]
+    assert facts["evaluation"]["stsb.en"]["kept"] >= 2 * 1379
+
+
+def test_the_inductive_twin_holds_no_sentence_of_any_english_set(workspace: Workspace, shared: Path) -> None:
+    recipe = load_recipe("zero_shot", ["prepare.corpus=stsb_train"])
+    artefact = prepare(recipe, workspace=workspace, catalog=load_catalog(), data_root=shared / "data")
+    assert artefact.facts["read"] == 2 * 5749
+    left = {" ".join(text.casefold().split()) for text in read_sentences(artefact)}
+    for name in ("STS/STSBenchmark/sts-test.csv", "STS/STSBenchmark/sts-dev.csv"):
+        for line in (shared / "data" / name).read_text(encoding="utf-8").rstrip("\n").split("\n"):
+            assert left.isdisjoint(" ".join(cell.casefold().split()) for cell in line.split("\t")[5:7])
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from mlsg import prepare as stage
+from mlsg.catalog import load_catalog
+from mlsg.recipes import load_recipe
+from mlsg.text import shards
+from mlsg.workspace import Workspace
+shards.DOCUMENTS_A_SHARD = 7
+langs, root, last = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+kind, real = sys.argv[4], stage.stream_corpus
+def dying(*given):
+    fingerprint, texts = real(*given)
+    def few():
+        for number, text in enumerate(texts):
+            if number == last:
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield text
+    return fingerprint, few()
+stage.stream_corpus = dying
+if kind == "sample":
+    stage._sample = lambda *given: os.kill(os.getpid(), signal.SIGKILL)
+recipe = load_recipe("zero_shot", ["prepare.lang=xx", "prepare.corpus=documents", "prepare.limit=60"])
+stage.prepare(recipe, workspace=Workspace(root), catalog=load_catalog([langs]), data_root=None)
+"""
+
+
+@pytest.mark.parametrize(("last", "kind", "finished"), [(0, "read", 0), (20, "read", 2), (10**9, "sample", 8)])
+def test_killed_and_gone_on_ends_with_the_same_bytes(
+    langs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: int, kind: str, finished: int
+) -> None:
+    documents = (f"Document {number} starts here. It has a sentence {number % 9}.\n" for number in range(50))
+    (langs / "documents.txt").write_text("".join(documents))
+    root = tmp_path / "killed"
+    command = [sys.executable, "-c", _KILLED, str(langs), str(root), str(last), kind]
+    ended = subprocess.run(command, check=False, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])})
+    assert ended.returncode == -signal.SIGKILL
+    assert Workspace(root).artefacts() == []
+    assert len(list(root.glob("sentences/.*.partial/scratch/shards/*.txt"))) == finished
+    whole = _prepare(Workspace(tmp_path / "whole"), langs, corpus="documents", limit=60)
+    monkeypatch.setattr(shards, "DOCUMENTS_A_SHARD", 7)
+    after = _prepare(Workspace(root), langs, corpus="documents", limit=60)
+    assert sentences_file(after).read_bytes() == sentences_file(whole).read_bytes()
+    assert {**after.manifest, "seconds": 0} == {**whole.manifest, "seconds": 0}
+    assert Workspace(root).partial_builds() == []
+
+
+_MEASURED = """
+import resource, sys, time
+from pathlib import Path
+from mlsg.catalog import load_catalog
+from mlsg.prepare import prepare
+from mlsg.recipes import load_recipe
+from mlsg.workspace import Workspace
+langs, root, limit = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[4]
+recipe = load_recipe("zero_shot", ["prepare.lang=xx", f"prepare.limit={limit}"])
+catalog = load_catalog([langs])
+began = time.monotonic()
+artefact = prepare(recipe, workspace=Workspace(root), catalog=catalog, data_root=None, sources=[Path(sys.argv[3])])
+heavy = {"torch", "transformers", "datasets"} & set(sys.modules)
+print(artefact.facts["kept"], time.monotonic() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, len(heavy))
+"""
+
+
+def _measure(langs: Path, tmp_path: Path, lines: int, limit: int) -> tuple[int, float, float]:
+    """Kept sentences, seconds and peak MiB of a process that prepares a file of that many lines."""
+    source = tmp_path / f"{lines}.txt"
+    with source.open("w", encoding="utf-8") as file:
+        file.writelines(
+            f"Généré: sentence {number} of a long file, with some words to fill it.\n" for number in range(lines)
+        )
+    command = [sys.executable, "-c", _MEASURED, str(langs), str(tmp_path / f"ws{lines}"), str(source), str(limit)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    printed = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout.split()
+    assert printed[3] == "0", "a heavy library was imported"
+    return int(printed[0]), float(printed[1]), float(printed[2]) / 1024
+
+
+def test_a_long_file_streams_through_with_flat_memory(langs: Path, tmp_path: Path) -> None:
+    few, _, small = _measure(langs, tmp_path, 20_000, 0)
+    many, seconds, large = _measure(langs, tmp_path, 200_000, 0)
+    assert (few, many) == (20_000, 200_000)
+    assert seconds < 10
+    # Digests of 200,000 texts take 8 MiB; the file itself has 15.
+    assert large - small < 20

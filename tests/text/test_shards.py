@@ -1,0 +1,79 @@
+"""Shards: the same text however often the run is stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mlsg.text import shards
+from mlsg.text.shards import read_shards, write_shards
+
+
+@pytest.fixture(autouse=True)
+def _small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shards, "DOCUMENTS_A_SHARD", 3)
+
+
+def _documents(count: int, stop_before: int | None = None) -> Iterator[str]:
+    for number in range(count):
+        if number == stop_before:
+            raise InterruptedError
+        yield f"{number}a {number}b"
+
+
+def _expected(count: int) -> list[str]:
+    return [f"{number}{letter}" for number in range(count) for letter in "ab"]
+
+
+def _write(folder: Path, documents: Iterator[str]) -> list[int]:
+    return list(write_shards(documents, str.split, folder))
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 7, 9])
+def test_what_is_read_back_is_what_was_split(tmp_path: Path, count: int) -> None:
+    assert _write(tmp_path / "s", _documents(count))[-1] == count
+    assert list(read_shards(tmp_path / "s")) == _expected(count)
+
+
+@pytest.mark.parametrize("count", [7, 9])
+def test_stopped_anywhere_and_gone_on_gives_the_same(tmp_path: Path, count: int) -> None:
+    for stop in range(count):
+        folder = tmp_path / f"{stop}"
+        with pytest.raises(InterruptedError):
+            _write(folder, _documents(count, stop_before=stop))
+        assert len(list(folder.glob("*.txt"))) == stop // 3
+        assert _write(folder, _documents(count))[-1] == count
+        assert list(read_shards(folder)) == _expected(count)
+
+
+def test_finished_documents_are_not_split_again(tmp_path: Path) -> None:
+    with pytest.raises(InterruptedError):
+        _write(tmp_path / "s", _documents(9, stop_before=7))
+    again: list[str] = []
+    assert list(write_shards(_documents(9), lambda text: again.append(text) or text.split(), tmp_path / "s")) == [6, 9]
+    assert again == [f"{number}a {number}b" for number in (6, 7, 8)]
+
+
+def test_an_ended_stream_is_not_asked_again(tmp_path: Path) -> None:
+    _write(tmp_path / "s", _documents(7))
+    assert _write(tmp_path / "s", _documents(7, stop_before=0)) == [7]
+
+
+def test_killed_after_the_last_shard_and_before_the_mark(tmp_path: Path) -> None:
+    _write(tmp_path / "s", _documents(7))
+    (tmp_path / "s" / "complete.json").unlink()
+    assert _write(tmp_path / "s", _documents(7)) == [7]
+    assert list(read_shards(tmp_path / "s")) == _expected(7)
+
+
+def test_a_half_written_shard_is_not_read(tmp_path: Path) -> None:
+    _write(tmp_path / "s", _documents(7))
+    (tmp_path / "s" / "00003.partial").write_text("half")
+    assert list(read_shards(tmp_path / "s")) == _expected(7)
+
+
+def test_odd_line_separators_stay_inside_a_sentence(tmp_path: Path) -> None:
+    list(write_shards(iter(["x"]), lambda text: ["a\u2028b", "", "c\rd"], tmp_path / "s"))
+    assert list(read_shards(tmp_path / "s")) == ["a\u2028b", "", "c\rd"]
