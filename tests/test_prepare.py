@@ -21,6 +21,7 @@ from mlsg.prepare import prepare, read_sentences, sentences_file, summary_rows
 from mlsg.recipes import load_recipe
 from mlsg.text import shards
 from mlsg.workspace import Artefact, Workspace
+from tests.data.written import PretendedHub
 
 _TOML = """
 code = "xx"
@@ -403,3 +404,17 @@ def test_a_long_file_streams_through_with_flat_memory(langs: Path, tmp_path: Pat
     assert seconds < 10
     # Digests of 200,000 texts take 8 MiB; the file itself has 15.
     assert large - small < 20
+
+
+def test_a_streamed_corpus_of_the_hub_is_split(
+    workspace: Workspace, langs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = PretendedHub(
+        {"some/wiki": [{"text": "A title\n\nIt starts here. It goes on."}, {"text": "And it ends here!"}]}
+    )
+    monkeypatch.setattr(stage.Hub, "from_environment", lambda _: hub)
+    with (langs / "xx.toml").open("a", encoding="utf-8") as file:
+        file.write('[corpora.wiki]\ndocuments = true\nstreamed = true\nhub = { path = "some/wiki" }\n')
+    artefact = _prepare(workspace, langs, corpus="wiki", min_chars=8)
+    assert read_sentences(artefact) == ["It starts here.", "It goes on.", "And it ends here!"]
+    assert artefact.facts["dropped"] == {"too_short": 1}
