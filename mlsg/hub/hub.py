@@ -47,19 +47,16 @@ class Hub:
         """The full commit of `revision`: itself, or as this workspace first saw it, or as the hub says now.
 
         None when it is unknown and the hub is out of reach. Raises DataError or ModelError when the hub knows no such
-        repository or revision, and SettingError when the workspace cannot be written.
+        repository or revision, HubUnreachableError when it answers with faults only and the cache knows nothing, and
+        SettingError when the workspace cannot be written.
         """
         if is_commit(revision):
             return revision
         known = revisions.recorded(self.workspace, kind, repo, revision)
         if known:
             return known
-        if not self.reachable():
-            found = revisions.cached(kind, repo, revision)
-        else:
-            found = ask(kind, repo, revision, self.patience).commit
-            with suppress(OSError):  # a cache that may only be read is still a cache
-                revisions.note_in_cache(kind, repo, revision, found)
+        found = self._ask_commit(repo, revision, kind) if self.reachable() else None
+        found = found or revisions.cached(kind, repo, revision)
         return revisions.record(self.workspace, kind, repo, revision, found) if found else None
 
     def rows(self, source: HubSource) -> Iterator[Mapping[str, Any]]:
@@ -115,6 +112,18 @@ class Hub:
         except MlsgError as error:
             return str(error)
         return ""
+
+    def _ask_commit(self, repo: str, revision: str, kind: Kind) -> str | None:
+        """What the hub says; None where it is ill and the cache knows an answer."""
+        try:
+            found = ask(kind, repo, revision, self.patience).commit
+        except HubUnreachableError:
+            if revisions.cached(kind, repo, revision) is None:
+                raise
+            return None
+        with suppress(OSError):  # a cache that may only be read is still a cache
+            revisions.note_in_cache(kind, repo, revision, found)
+        return found
 
     def _commit_at_hand(self, source: HubSource) -> str:
         """The commit to read; raises HubUnreachableError when its rows are neither cached nor in reach."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import textwrap
 import time
 from collections.abc import Callable, Iterator
@@ -75,6 +76,8 @@ def is_passing(error: BaseException) -> bool:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
     from huggingface_hub.utils import httpx
 
+    if any(isinstance(each, ssl.SSLCertVerificationError) for each in chain(error)):
+        return False
     for each in chain(error):
         if isinstance(each, HfHubHTTPError):
             return _status(each) in _PASSING_STATUS
@@ -93,7 +96,7 @@ def reason(error: BaseException) -> str:
             return f"it answers {status}"
     root = list(chain(error))[-1]
     text = str(root).strip().splitlines()[0] if str(root).strip() else ""
-    return textwrap.shorten(text, _LONGEST_REASON, placeholder=" ...").rstrip(".") or type(root).__name__
+    return textwrap.shorten(text.rstrip("."), _LONGEST_REASON, placeholder=" ...") or type(root).__name__
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:

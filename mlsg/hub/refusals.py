@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import re
+import ssl
 from typing import Literal
 
-from mlsg.errors import DataError, MlsgError, ModelError, nearest
+from mlsg.errors import DataError, HubUnreachableError, MlsgError, ModelError, nearest
 from mlsg.hub import libraries
 from mlsg.hub.patience import chain, reason
 
@@ -33,7 +34,8 @@ def in_one_line(error: Exception, kind: Kind, repo: str, revision: str) -> MlsgE
     for each in chain(error):
         if isinstance(each, MlsgError):
             return each
-        said = _no_access(each, kind, repo) or _no_such_thing(each, kind, repo, revision) or _no_room(each, kind, repo)
+        said = _no_access(each, kind, repo) or _no_such_thing(each, kind, repo, revision)
+        said = said or _no_trust(each) or _no_room(each, kind, repo)  # in this order: an SSLError has EPERM's number
         if said is not None:
             return said
     return None
@@ -71,6 +73,13 @@ def _no_such_thing(error: BaseException, kind: Kind, repo: str, revision: str) -
         problem = f"{named(kind, repo)} is not on {libraries.endpoint()}, or is private"
         return refuse(kind, problem, f"check {_WHERE[kind]}; for a private one set HF_TOKEN")
     return None
+
+
+def _no_trust(error: BaseException) -> MlsgError | None:
+    if not isinstance(error, ssl.SSLCertVerificationError):
+        return None
+    problem = f"{libraries.endpoint()} shows a certificate that is not trusted ({error.verify_message.rstrip('.')})"
+    return HubUnreachableError(problem, "set SSL_CERT_FILE to the certificates of your network, or mend HF_ENDPOINT")
 
 
 def _no_room(error: BaseException, kind: Kind, repo: str) -> MlsgError | None:

@@ -10,9 +10,9 @@ import pytest
 
 from mlsg.errors import SettingError
 from mlsg.hub import revisions
-from tests.hub.conftest import Worker
+from tests.hub.conftest import StartWorker, Worker
 from tests.hub.samples import PAIRS, plain_parquet
-from tests.hub.server import HubServer
+from tests.hub.server import Fault, HubServer
 
 ONE, TWO = "1" * 40, "2" * 40
 
@@ -30,6 +30,19 @@ def test_main_once_resolved_stays_when_main_moves_on(server: HubServer, online: 
     repository.commit(plain_parquet(PAIRS[:2]), branch="elsewhere")
     assert online.call("resolve", repo="owner/moving", revision="elsewhere", **kept).value not in (first, second)
     assert online.call("resolve", repo="owner/moving", workspace=str(tmp_path / "kept")).value == first
+
+
+def test_an_ill_hub_leaves_what_the_cache_knows(
+    quiet_server: HubServer, online: Worker, start_worker: StartWorker, home: Path, tmp_path: Path
+) -> None:
+    commit = quiet_server.dataset("owner/known").commit(plain_parquet())
+    quiet_server.dataset("owner/unknown").commit(plain_parquet())
+    assert online.rows("owner/known").value == list(PAIRS)
+    quiet_server.faults.append(Fault("/api/", times=999, status=503))
+    later = start_worker(home)
+    assert later.call("resolve", repo="owner/known", workspace=str(tmp_path)).value == commit
+    assert later.rows("owner/known").value == list(PAIRS)
+    assert later.call("resolve", repo="owner/unknown").error == "HubUnreachableError"
 
 
 def test_a_full_commit_is_itself_and_asks_nobody(quiet_server: HubServer, online: Worker, tmp_path: Path) -> None:
