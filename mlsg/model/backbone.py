@@ -32,7 +32,10 @@ _ENDLESS = 10**9
 
 
 class Backbone(nn.Module):
-    """The transformer and its tokenizer. `layers` is L, `dimension` is d, `max_length` counts special tokens."""
+    """The transformer and its tokenizer. `layers` is L, `dimension` is d, `max_length` counts special tokens.
+
+    `lower_case` says that sentence-transformers was told to lower-case; the tokenizer given here does so already.
+    """
 
     def __init__(
         self,
@@ -40,6 +43,7 @@ class Backbone(nn.Module):
         tokenizer: PreTrainedTokenizerBase,
         *,
         max_length: int,
+        lower_case: bool = False,
         name: str = "",
         revision: str = "",
     ) -> None:
@@ -49,6 +53,7 @@ class Backbone(nn.Module):
         self.name = name
         self.revision = revision
         self.max_length = max_length
+        self.lower_case = lower_case
         self.layers: int = model.config.num_hidden_layers
         self.dimension: int = model.config.hidden_size
 
@@ -103,13 +108,24 @@ class Backbone(nn.Module):
             return copied
         _keep_layers(copied.model, self.layers, layers)
         copied.layers = layers
-        if not _agrees(copied, self):
-            problem = f"layer {layers} of {self.name} cannot be had as a model of {layers} layers"
+        problem = f"layer {layers} of {self.name} cannot be had as a model of {layers} layers"
+        try:
+            agrees = _agrees(copied, self)
+        except Exception as error:  # DeBERTa's code cannot run without a layer, others may not run with fewer
+            raise ModelError(problem, "pool from the last layer") from error
+        if not agrees:
             raise ModelError(problem, "pool from the last layer")
         return copied
 
     def _with_model(self, model: PreTrainedModel) -> Backbone:
-        return Backbone(model, self.tokenizer, max_length=self.max_length, name=self.name, revision=self.revision)
+        return Backbone(
+            model,
+            self.tokenizer,
+            max_length=self.max_length,
+            lower_case=self.lower_case,
+            name=self.name,
+            revision=self.revision,
+        )
 
 
 def load_backbone(
@@ -134,7 +150,16 @@ def read_backbone(located: Located, *, max_length: int | None = None) -> Backbon
     least = tokenizer.num_special_tokens_to_add() + 1
     if shortest < least:
         raise ModelError(f"{located.name} takes {shortest} tokens, too few for a word", f"set {least} or more")
-    return Backbone(model, tokenizer, max_length=shortest, name=located.name, revision=located.revision).eval()
+    backbone = Backbone(
+        model,
+        tokenizer,
+        max_length=shortest,
+        lower_case=declared.lower_case,
+        name=located.name,
+        revision=located.revision,
+    ).eval()
+    _check_vectors(backbone)
+    return backbone
 
 
 def _keep_layers(model: PreTrainedModel, layers: int, kept: int) -> None:
@@ -144,6 +169,24 @@ def _keep_layers(model: PreTrainedModel, layers: int, kept: int) -> None:
             if isinstance(child, nn.ModuleList) and len(child) == layers:
                 setattr(module, name, child[:kept])
     model.config.num_hidden_layers = kept
+
+
+@torch.no_grad()
+def _check_vectors(backbone: Backbone) -> None:
+    """Raise ModelError unless vectors are finite and do not change with the sentences that share a batch.
+
+    FNet and ConvBERT mix padding into sentences: their vectors would depend on what they are computed beside.
+    """
+    ids, mask = backbone.tokenize(["1", "1 2 3 4 5 6 7 8 9"]).batch([0, 1])
+    beside, alone = (
+        backbone.last_state(ids, mask)[0],
+        backbone.last_state(ids[:1, mask[0] == 1], mask[:1, mask[0] == 1])[0],
+    )
+    if not alone.isfinite().all():
+        raise ModelError(f"{backbone.name} gives vectors that are not finite", "use an undamaged model")
+    if not torch.allclose(alone, beside[: len(alone)], rtol=1e-3, atol=1e-3 * float(alone.abs().max())):
+        problem = f"{backbone.name} ({backbone.model.config.model_type}) lets padding change its vectors"
+        raise ModelError(problem, "use an encoder that masks padding, such as BERT or XLM-R")
 
 
 @torch.no_grad()

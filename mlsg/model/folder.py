@@ -126,9 +126,7 @@ def read_head(folder: Path) -> Head:
     return Head("first_last" if averaged else pooling, steps, _prompt(folder))
 
 
-def write_layout(
-    folder: Path, *, head: Head, dimension: int, max_length: int, lower_case: bool = False
-) -> Mapping[str, Path]:
+def write_layout(folder: Path, *, head: Head, dimension: int, max_length: int, lower_case: bool) -> Mapping[str, Path]:
     """Write everything but weights and tokenizer; `dimension` is the base's.
 
     Returns the folder of each module that has weights: `WeightedLayerPooling` and the steps by number, `0`, `1`, ...

@@ -135,8 +135,12 @@ def _set_lower_case(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
         problem = f"{folder} asks for lower case of a tokenizer that is written in Python"
         raise ModelError(problem, "save the model with a tokenizer.json")
     backend = tokenizer.backend_tokenizer
-    lower = normalizers.Lowercase()
-    backend.normalizer = lower if backend.normalizer is None else normalizers.Sequence([lower, backend.normalizer])
+    found = backend.normalizer
+    steps: list[normalizers.Normalizer] = [] if found is None else [found]
+    if isinstance(found, normalizers.Sequence):
+        steps = list(found)  # type: ignore[call-overload]
+    if not any(isinstance(step, normalizers.Lowercase) for step in steps):
+        backend.normalizer = normalizers.Sequence([normalizers.Lowercase(), *steps])
 
 
 def _reason(error: Exception) -> str:

@@ -31,7 +31,9 @@ def save_encoder(encoder: Encoder, folder: Path, provenance: Mapping[str, Any]) 
     folder.mkdir(parents=True, exist_ok=True)
     kinds = tuple(Step(type(step).__name__, folder) for step in encoder.steps)
     head = Head(encoder.pooling, kinds, encoder.prompt)
-    places = write_layout(folder, head=head, dimension=base.dimension, max_length=base.max_length)
+    places = write_layout(
+        folder, head=head, dimension=base.dimension, max_length=base.max_length, lower_case=base.lower_case
+    )
     _write_base(base, folder, all_layers=encoder.pooling == "first_last")
     _write_tokenizer(base, folder)
     for number, step in enumerate(encoder.steps):

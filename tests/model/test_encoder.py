@@ -1,0 +1,146 @@
+"""Encoding: order, repetitions, batches, counts, precision; equality with sentence-transformers is in test_layouts."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mlsg.errors import DataError, SettingError
+from mlsg.model.backbone import load_backbone
+from mlsg.model.encoder import Encoder
+from tests.model.texts import TEXTS
+from tests.tiny_models import tiny_bert, tiny_xlmr
+
+
+@pytest.fixture(scope="module", params=["bert", "xlmr"])
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    make = tiny_bert if request.param == "bert" else tiny_xlmr
+    return make(tmp_path_factory.mktemp("base") / request.param, layers=3)
+
+
+@pytest.fixture(scope="module")
+def encoder(folder: Path) -> Encoder:
+    return Encoder.load(folder, pooling="mean", device="cpu")
+
+
+def test_each_vector_is_that_of_the_text_alone(encoder: Encoder) -> None:
+    together = encoder.encode(TEXTS, batch_size=5)
+    alone = np.concatenate([encoder.encode([text]) for text in TEXTS])
+    assert together.dtype == np.float32
+    assert together.shape == (len(TEXTS), 32)
+    np.testing.assert_allclose(together, alone, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean", "max", "first_last"])
+def test_order_and_batch_size_do_not_matter(folder: Path, pooling: str) -> None:
+    encoder = Encoder.load(folder, pooling=pooling, device="cpu")
+    shuffled = random.Random(1).sample(range(len(TEXTS)), len(TEXTS))
+    expected = encoder.encode(TEXTS)
+    found = encoder.encode([TEXTS[n] for n in shuffled], batch_size=3)
+    np.testing.assert_allclose(found, expected[shuffled], atol=1e-5, rtol=0)
+
+
+def test_each_distinct_text_is_computed_once(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    vectors = encoder.vectors
+    monkeypatch.setattr(encoder, "vectors", lambda ids, mask: seen.append(len(ids)) or vectors(ids, mask))
+    found = encoder.encode(["a", "b", "a", "a", "b", ""], batch_size=2)
+    assert sum(seen) == 3
+    assert np.array_equal(found[[0, 1]], found[[2, 4]])
+    assert np.array_equal(found[0], found[3])
+    assert not np.array_equal(found[0], found[1])
+
+
+def test_no_texts_are_no_vectors(encoder: Encoder) -> None:
+    assert encoder.encode([]).shape == (0, 32)
+    assert encoder.counts([]).unknown.tolist() == []
+
+
+def test_one_text_that_is_no_list_is_refused(encoder: Encoder) -> None:
+    with pytest.raises(TypeError, match="list"):
+        encoder.encode("The cat")
+
+
+def test_broken_unicode_is_a_data_error(encoder: Encoder) -> None:
+    with pytest.raises(DataError, match="surrogate"):
+        encoder.encode(["\udc00"])
+
+
+def test_progress_counts_every_text(encoder: Encoder) -> None:
+    class Bar:
+        done = 0
+
+        def advance(self, units: int = 1, **fields: object) -> None:
+            self.done += units
+
+    bar = Bar()
+    encoder.encode([*TEXTS, "a", "a"], batch_size=4, progress=bar)
+    assert bar.done == len(TEXTS) + 2
+
+
+def test_counts_are_those_of_a_plain_tokenisation(encoder: Encoder) -> None:
+    counts = encoder.counts(TEXTS)
+    tokenizer = encoder.backbone.tokenizer
+    for row, text in enumerate(TEXTS):
+        whole = tokenizer(text, verbose=False)["input_ids"]
+        read = tokenizer(text, truncation=True, max_length=64)["input_ids"]
+        assert counts.truncated[row] == (len(whole) > 64)
+        assert counts.unknown[row] == read.count(tokenizer.unk_token_id)
+    assert counts.truncated.sum() == 2
+    assert counts.unknown[TEXTS.index("ไม่มีช่องว่าง")] > 0
+    assert counts.unknown[0] == 0
+
+
+def test_bf16_is_close_and_still_gives_float32(folder: Path, encoder: Encoder) -> None:
+    rough = Encoder.load(folder, pooling="mean", device="cpu", precision="bf16").encode(TEXTS)
+    exact = encoder.encode(TEXTS)
+    assert rough.dtype == np.float32
+    assert not np.array_equal(rough, exact)
+    cosines = (rough * exact).sum(1) / np.linalg.norm(rough, axis=1) / np.linalg.norm(exact, axis=1)
+    assert cosines.min() > 0.999
+
+
+def test_encoding_in_the_midst_of_training_has_no_dropout_and_disturbs_nothing(folder: Path, encoder: Encoder) -> None:
+    backbone = load_backbone(str(folder)).train()
+    state = torch.random.get_rng_state()
+    found = Encoder(backbone, "mean").encode(TEXTS)
+    assert np.array_equal(found, encoder.encode(TEXTS))
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert backbone.training
+    ids, mask = backbone.tokenize(TEXTS).batch([0, 1])
+    Encoder(backbone, "mean").vectors(ids, mask).sum().backward()
+    assert all(p.grad is not None for p in backbone.model.encoder.parameters())
+
+
+@pytest.mark.parametrize(("layer", "number"), [(None, 3), (-1, 3), (0, 0), (2, 2)])
+def test_layers_are_those_of_the_base(folder: Path, layer: int | None, number: int) -> None:
+    encoder = Encoder.load(folder, pooling="cls", layer=layer, device="cpu")
+    assert encoder.layer == number
+    with torch.no_grad():
+        ids, mask = encoder.tokenize(TEXTS).batch([3])
+        expected = encoder.backbone.hidden_states(ids, mask)[number][:, 0]
+    np.testing.assert_allclose(encoder.encode([TEXTS[3]]), expected, atol=1e-6)
+
+
+def test_a_plain_model_needs_a_pooling(folder: Path) -> None:
+    with pytest.raises(SettingError, match="give one: cls, mean, max, first_last"):
+        Encoder.load(folder)
+    with pytest.raises(SettingError, match='did you mean "mean"'):
+        Encoder.load(folder, pooling="men")
+    with pytest.raises(SettingError, match="layers 0 to 3"):
+        Encoder.load(folder, pooling="mean", layer=7)
+
+
+def test_an_unknown_precision_is_refused(folder: Path) -> None:
+    with pytest.raises(SettingError, match="bf16"):
+        Encoder.load(folder, pooling="mean", precision="bf61")
+
+
+def test_the_starter_encodes() -> None:
+    vectors = Encoder.load("starter", pooling="cls", device="cpu").encode(["Ein Satz.", "文。", ""])
+    assert vectors.shape == (3, 256)
+    assert np.isfinite(vectors).all()
