@@ -76,7 +76,7 @@ def is_passing(error: BaseException) -> bool:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
     from huggingface_hub.utils import httpx
 
-    if any(isinstance(each, ssl.SSLCertVerificationError) for each in chain(error)):
+    if untrusted(error) is not None:
         return False
     for each in chain(error):
         if isinstance(each, HfHubHTTPError):
@@ -105,6 +105,14 @@ def chain(error: BaseException) -> Iterator[BaseException]:
     while current is not None:
         yield current
         current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+
+
+def untrusted(error: BaseException) -> ssl.SSLCertVerificationError | None:
+    """The complaint about a certificate that an error comes from; the HTTP library hides it among suppressed causes."""
+    current: BaseException | None = error
+    while current is not None and not isinstance(current, ssl.SSLCertVerificationError):
+        current = current.__cause__ or current.__context__
+    return current
 
 
 def _status(error: BaseException) -> int | None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import errno
 import re
-import ssl
 from typing import Literal
 
 from mlsg.errors import DataError, HubUnreachableError, MlsgError, ModelError, nearest
 from mlsg.hub import libraries
-from mlsg.hub.patience import chain, reason
+from mlsg.hub.patience import chain, reason, untrusted
 
 Kind = Literal["dataset", "model"]
 
@@ -31,11 +30,18 @@ def refuse(kind: Kind, problem: str, remedy: str) -> MlsgError:
 
 def in_one_line(error: Exception, kind: Kind, repo: str, revision: str) -> MlsgError | None:
     """The error that a user can act on, or None where `error` is none of the hub's refusals."""
+    complaint = untrusted(error)
+    if complaint is not None:
+        problem = (
+            f"{libraries.endpoint()} shows a certificate that is not trusted ({complaint.verify_message.rstrip('.')})"
+        )
+        return HubUnreachableError(
+            problem, "set SSL_CERT_FILE to the certificates of your network, or mend HF_ENDPOINT"
+        )
     for each in chain(error):
         if isinstance(each, MlsgError):
             return each
-        said = _no_access(each, kind, repo) or _no_such_thing(each, kind, repo, revision)
-        said = said or _no_trust(each) or _no_room(each, kind, repo)  # in this order: an SSLError has EPERM's number
+        said = _no_access(each, kind, repo) or _no_such_thing(each, kind, repo, revision) or _no_room(each, kind, repo)
         if said is not None:
             return said
     return None
@@ -73,13 +79,6 @@ def _no_such_thing(error: BaseException, kind: Kind, repo: str, revision: str) -
         problem = f"{named(kind, repo)} is not on {libraries.endpoint()}, or is private"
         return refuse(kind, problem, f"check {_WHERE[kind]}; for a private one set HF_TOKEN")
     return None
-
-
-def _no_trust(error: BaseException) -> MlsgError | None:
-    if not isinstance(error, ssl.SSLCertVerificationError):
-        return None
-    problem = f"{libraries.endpoint()} shows a certificate that is not trusted ({error.verify_message.rstrip('.')})"
-    return HubUnreachableError(problem, "set SSL_CERT_FILE to the certificates of your network, or mend HF_ENDPOINT")
 
 
 def _no_room(error: BaseException, kind: Kind, repo: str) -> MlsgError | None:
