@@ -34,7 +34,7 @@ from mlsg.errors import SettingError
 from mlsg.files import canonical_json, read_json, readable_json, sha256_file, sha256_text, sync, sync_tree, write_atomically
 
 MANIFEST = "artefact.json"
-_PACKAGES = ("mlsg", "torch", "transformers", "tokenizers", "datasets", "numpy", "scipy", "accelerate")
+_PACKAGES = ("mlsg", "torch", "transformers", "tokenizers", "datasets", "numpy", "scipy", "accelerate", "sentencex")
 _DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST}
 
 Make = Callable[[Path, Path], Mapping[str, Any]]
