@@ -21,7 +21,7 @@ from mlsg.evaluate.statistics import pearson, spearman, spearman_interval
 from mlsg.evaluate.subject import Subject
 from mlsg.files import read_json, readable_json
 from mlsg.recipes import EvalSettings
-from mlsg.report.card import card
+from mlsg.report.card import CARD, card
 from mlsg.report.scores_json import BASELINES, EncoderEntry, ScoreSheet, SetScore, Skipped, rounded, stored_document
 from mlsg.report.tables import grids, legend, markdown
 from mlsg.settings import table_of
@@ -115,7 +115,7 @@ def evaluate_sts(
         (folder / "scores.json").write_text(readable_json(stored_document(sheet)), "utf-8")
         (folder / "table.md").write_text(markdown(grids(sheet), legend(sheet)), "utf-8")
         if subject.provenance is not None:
-            (folder / "README.md").write_text(card(subject.provenance, sheet), "utf-8")
+            (folder / CARD).write_text(card(subject.provenance, sheet), "utf-8")
         return {"spearman": {score.set: rounded(score.spearman) for score in scored}}
 
     request = Request(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from mlsg.catalog import PairSet
 from mlsg.errors import HubUnreachableError, MlsgError, ModelError, SettingError, nearest
 from mlsg.model.fingerprint import fingerprint_model
-from mlsg.report.provenance import Provenance, name_of, read_provenance
+from mlsg.report.provenance import Provenance, name_of, provenance_in
 from mlsg.workspace import Artefact, Workspace
 
 if TYPE_CHECKING:
@@ -57,17 +57,22 @@ class Subject:
 
     @property
     def objective(self) -> str | None:
-        """The training method; `none` for a plain model with a pooling, None where it is not known."""
-        if self.provenance is not None:
-            return self.provenance.objective or None
-        return "none" if self.pooling else None
+        """The training method; None for a plain model, and where it is not known."""
+        return self.provenance.objective or None if self.provenance is not None else None
 
     def transductive(self, pair_set: PairSet) -> bool | None:
-        """Whether sentences of the set were in the training text; None where that text is not known."""
-        if self.provenance is None:
+        """Whether sentences of the set were in the training text; None where no one looked.
+
+        `mlsg prepare` compares its text with the sets of the text's language; a set that it could not have then, or
+        that was declared later, is one where no one looked. Sets of other languages are taken to share no sentence.
+        """
+        made = self.provenance
+        if made is None or made.trained is None:
             return None
-        declared = self.provenance.transductive.intersection(pair_set.texts)
-        return bool(declared) or self.provenance.found.get(pair_set.name, 0) > 0
+        if made.transductive.intersection(pair_set.texts) or made.found.get(pair_set.name, 0):
+            return True
+        compared = not made.trained or pair_set.name in made.found or made.lang not in pair_set.languages
+        return False if compared else None
 
     def load(self, precision: str, hub: Hub) -> Encoder:
         """The encoder itself; imports torch. Raises ModelError or HubUnreachableError where it cannot be read."""
@@ -115,12 +120,12 @@ def resolve_encoder(encoder: str | Artefact, pooling: str | None, workspace: Wor
             pooling=pooling,
             layer=layer,
             inputs={"encoder": encoder.key},
-            provenance=read_provenance(encoder.folder),
+            provenance=provenance_in(encoder.folder),
             base_sources=_base_sources(encoder),
         )
     found = fingerprint_model(encoder, "main", hub)
     folder = Path(encoder).expanduser()
-    provenance = read_provenance(folder) if folder.is_dir() else None
+    provenance = provenance_in(folder) if folder.is_dir() else None
     return Subject(
         name_of(encoder, found),
         (encoder,),

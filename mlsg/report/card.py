@@ -9,18 +9,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from mlsg.report.provenance import Provenance
+from mlsg.report.provenance import Provenance, provenance_in
 from mlsg.report.scores_json import ScoreSheet
 from mlsg.report.tables import grids, legend, markdown
+
+CARD = "README.md"
 
 _POOLED = {
     "cls": "vectors = states[:, 0]",
     "mean": "vectors = (states * mask).sum(1) / mask.sum(1)",
     "max": 'vectors = states.masked_fill(mask == 0, float("-inf")).max(1).values',
 }
-_UNTRAINED = {"", "none", "untuned"}
+_POOLED["first_last"] = _POOLED["mean"]
+_STATES = {"first_last": "sum(model(**batch).hidden_states[n] for n in (1, -1)) / 2"}
 _SHOWN_TRAINING = (
     "epochs",
     "max_steps",
@@ -36,7 +40,7 @@ _SHOWN_TRAINING = (
 
 def card(made: Provenance, scores: ScoreSheet | None) -> str:
     """The card as Markdown with a YAML head; the section on scores asks for `mlsg eval` where there are none yet."""
-    lines = [*_head(made, scores), "", f"# {made.name or 'Sentence encoder'}", "", _summary(made, scores)]
+    lines = [*_head(made, scores), "", f"# {_title(made)}", "", _summary(made)]
     for title, section in (
         ("Use", _use(made)),
         ("How it was made", _making(made)),
@@ -45,6 +49,13 @@ def card(made: Provenance, scores: ScoreSheet | None) -> str:
     ):
         lines += ["", f"## {title}", "", *section]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def write_card(folder: Path) -> None:
+    """Write the card of an encoder folder that was saved just now, from its mlsg.json; there are no scores yet."""
+    made = provenance_in(folder)
+    if made is not None:
+        (folder / CARD).write_text(card(made, None), encoding="utf-8", newline="\n")
 
 
 def _head(made: Provenance, scores: ScoreSheet | None) -> Iterator[str]:
@@ -61,12 +72,17 @@ def _head(made: Provenance, scores: ScoreSheet | None) -> Iterator[str]:
     yield "---"
 
 
-def _summary(made: Provenance, scores: ScoreSheet | None) -> str:
-    dimension = f" of {scores.encoder.dimension} dimensions" if scores and scores.encoder.dimension else ""
+def _title(made: Provenance) -> str:
+    """`mini, self_guided`: a base and what was done to it."""
+    return ", ".join(filter(None, (made.base, made.objective))) or "Sentence encoder"
+
+
+def _summary(made: Provenance) -> str:
+    dimension = f" of {made.dimension} dimensions" if made.dimension else ""
     how = (
         "is used as it was pretrained"
-        if made.objective in _UNTRAINED
-        else f"was fine-tuned on unlabeled sentences by `{made.objective}`"
+        if made.trained is False
+        else f"was fine-tuned on unlabeled sentences by `{made.objective or 'a method not known'}`"
     )
     return (
         f"Maps a sentence to a vector{dimension}; the cosine of two vectors says how alike two sentences are in "
@@ -76,26 +92,25 @@ def _summary(made: Provenance, scores: ScoreSheet | None) -> str:
 
 def _use(made: Provenance) -> Iterator[str]:
     yield "```python"
-    if made.pooling in {*_POOLED, ""}:
-        yield "from sentence_transformers import SentenceTransformer"
-        yield ""
-        yield 'vectors = SentenceTransformer("FOLDER").encode(["One sentence.", "Bir cümle."])'
-        yield "```"
-        yield ""
-        yield "With transformers alone:"
-        yield ""
-        yield "```python"
-        yield from _transformers_lines(made.pooling or "mean")
-    else:
-        yield "from mlsg import Encoder"
-        yield ""
-        yield 'vectors = Encoder.load("FOLDER").encode(["One sentence.", "Bir cümle."])'
+    yield "from sentence_transformers import SentenceTransformer"
+    yield ""
+    yield 'vectors = SentenceTransformer("FOLDER").encode(["One sentence.", "Bir cümle."])'
     yield "```"
     yield ""
-    if made.pooling in {*_POOLED, ""}:
-        yield 'With mlsg: `Encoder.load("FOLDER").encode(sentences)` after `from mlsg import Encoder`.'
-    else:
-        yield f"Its pooling `{made.pooling}` takes two layers, so load it through mlsg as above."
+    yield "The same vectors with mlsg:"
+    yield ""
+    yield "```python"
+    yield "from mlsg import Encoder"
+    yield ""
+    yield 'vectors = Encoder.load("FOLDER").encode(["One sentence.", "Bir cümle."])'
+    yield "```"
+    if made.pooling in _POOLED:
+        yield ""
+        yield "And with transformers alone:"
+        yield ""
+        yield "```python"
+        yield from _transformers_lines(made.pooling)
+        yield "```"
 
 
 def _transformers_lines(pooling: str) -> Iterator[str]:
@@ -103,7 +118,7 @@ def _transformers_lines(pooling: str) -> Iterator[str]:
     yield ""
     yield 'tokenizer, model = AutoTokenizer.from_pretrained("FOLDER"), AutoModel.from_pretrained("FOLDER")'
     yield 'batch = tokenizer(["One sentence.", "Bir cümle."], padding=True, truncation=True, return_tensors="pt")'
-    yield "states = model(**batch).last_hidden_state"
+    yield f"states = {_STATES.get(pooling, 'model(**batch).last_hidden_state')}"
     if pooling != "cls":
         yield 'mask = batch["attention_mask"].unsqueeze(-1)'
     yield _POOLED[pooling]
@@ -119,7 +134,7 @@ def _making(made: Provenance) -> Iterator[str]:
         "training": _settings(
             {name: made.train_settings[name] for name in _SHOWN_TRAINING if name in made.train_settings}
         ),
-        "pooling": f"`{made.pooling}`" if made.pooling else "not known",
+        "pooling": _pooling(made),
         "text": text,
         "licence of the text": made.licence or "not stated",
     }
@@ -128,10 +143,18 @@ def _making(made: Provenance) -> Iterator[str]:
     yield from (f"| {name} | {_escaped(value or 'not stated')} |" for name, value in rows.items())
     yield ""
     dev = made.train_settings.get("dev", "none")
-    if dev == "none" or made.objective in _UNTRAINED:
+    if dev == "none" or made.trained is False:
         yield "No human score was used."
     else:
         yield f"The human scores of `{dev}` picked the weights that were kept; no other human score was used."
+
+
+def _pooling(made: Provenance) -> str:
+    if not made.pooling:
+        return "not known"
+    if made.layer is None or made.layer == made.base_layers:
+        return f"`{made.pooling}`, last layer"
+    return f"`{made.pooling}`, layer {made.layer} of {made.base_layers}; the layers above are left out"
 
 
 def _scores(scores: ScoreSheet | None) -> Iterator[str]:

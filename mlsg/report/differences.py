@@ -42,7 +42,7 @@ def difference_grids(sheet: DifferenceSheet) -> list[Grid]:
     by_name = {each.set: each for each in sheet.sets}
     primary = [(lang, by_name[name]) for lang, name in sheet.primaries.items() if name in by_name]
     others = [each for each in sheet.sets if each.set not in sheet.primaries.values()]
-    title = f"first: {sheet.first.name}, second: {sheet.second.name} (Spearman x 100, paired bootstrap)"
+    title = f"first: {sheet.first.title}, second: {sheet.second.title}; Spearman x 100, paired bootstrap"
     rows = [_row(lang, each) for lang, each in primary]
     known = [each.difference for _, each in primary if each.difference is not None]
     if len(known) > 1:

@@ -7,9 +7,8 @@ import tempfile
 from pathlib import Path
 
 from mlsg.errors import SettingError, nearest
+from mlsg.report.card import CARD
 from mlsg.workspace import MANIFEST, Artefact, Workspace
-
-CARD = "README.md"
 
 
 def export_encoder(folder: Path, encoder: str | None, workspace: Path) -> str:

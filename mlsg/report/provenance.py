@@ -10,21 +10,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mlsg.errors import ModelError
-from mlsg.files import read_json
-
-FILE = "mlsg.json"
+from mlsg.model.folder import read_provenance
 
 
 @dataclass(frozen=True)
 class Provenance:
     """How an encoder was made.
 
-    `transductive` names the families of texts that the training text holds by declaration; `found` counts, for each
-    pair set, the sentences of it that were in the training text when training began.
+    `trained` says whether there was any training text (None: not known). `transductive` names the families of texts
+    that this text holds by declaration; `found` counts, for each pair set that it was compared with, the lines of it
+    that are sentences of the set.
     """
 
-    name: str = ""
     base: str = ""
     base_revision: str = ""
     base_fingerprint: str = ""
@@ -33,6 +30,9 @@ class Provenance:
     train_settings: Mapping[str, Any] = field(default_factory=dict)
     pooling: str = ""
     layer: int | None = None
+    base_layers: int | None = None
+    dimension: int | None = None
+    trained: bool | None = None
     lang: str = ""
     corpus: str = ""
     licence: str = ""
@@ -58,18 +58,10 @@ def name_of(model: str, fingerprint: str) -> str:
     return Path(model).name or Path(model).resolve().name
 
 
-def read_provenance(folder: Path) -> Provenance | None:
+def provenance_in(folder: Path) -> Provenance | None:
     """The provenance of an encoder folder, or None where it is not ours. Raises ModelError for an unreadable file."""
-    path = folder / FILE
-    if not path.is_file():
-        return None
-    try:
-        table = read_json(path)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read: {error}", "train the encoder again") from None
-    if not isinstance(table, dict):
-        raise ModelError(f"{path} holds no table", "train the encoder again")
-    return provenance_of(table)
+    table = read_provenance(folder)
+    return provenance_of(table) if table else None
 
 
 def provenance_of(table: Mapping[str, Any]) -> Provenance:
@@ -78,7 +70,6 @@ def provenance_of(table: Mapping[str, Any]) -> Provenance:
     encoder = _table(table, "encoder")
     settings = {name: value for name, value in objective.items() if name != "name"}
     return Provenance(
-        name=str(table.get("name", "")),
         base=str(base.get("name", "")),
         base_revision=str(base.get("revision", "")),
         base_fingerprint=str(base.get("fingerprint", "")),
@@ -87,6 +78,9 @@ def provenance_of(table: Mapping[str, Any]) -> Provenance:
         train_settings=_table(table, "train"),
         pooling=str(encoder.get("pooling", "")),
         layer=encoder.get("layer"),
+        base_layers=encoder.get("base_layers"),
+        dimension=encoder.get("dimension"),
+        trained=bool(table["sentences"]) if "sentences" in table else None,
         lang=str(text.get("lang", "")),
         corpus=str(text.get("corpus", "")),
         licence=str(text.get("licence", "")),
@@ -102,7 +96,5 @@ def _table(table: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _remained(count: object) -> int:
-    """Sentences of a set that stayed in the training text: a number, or a table `{"kept": 3, "dropped": 40}`."""
-    if isinstance(count, Mapping):
-        return int(count.get("kept", 0))
-    return int(str(count))
+    """Lines of the training text that are sentences of a set: `{"kept": 3, "dropped": 40}` -> 3."""
+    return int(count["kept"]) if isinstance(count, Mapping) and "kept" in count else 0

@@ -1,7 +1,7 @@
 """What an evaluation found, and its JSON: schema `mlsg.scores/1`.
 
-Correlations are raw (-1 to 1), rounded to six decimals; undefined is null. `transductive` is null where the training
-text of an encoder is not known. The flags and baselines of every single set are in `SetScore` and in the tables; the
+Correlations are raw (-1 to 1), rounded to six decimals; undefined is null. `transductive` is null where no one compared
+the training text with the set. The flags and baselines of every single set are in `SetScore` and in the tables; the
 schema carries baselines for each language's primary set only.
 """
 
@@ -29,6 +29,11 @@ class EncoderEntry:
     dimension: int | None
     key: str
 
+    @property
+    def title(self) -> str:
+        """Name and pooling: `mini (cls)`."""
+        return f"{self.name} ({self.pooling})" if self.pooling else self.name
+
 
 @dataclass(frozen=True)
 class SetScore:
@@ -50,6 +55,7 @@ class SetScore:
 
     @property
     def crosslingual(self) -> bool:
+        """Whether the two sentences of a pair are in two languages."""
         return self.languages[0] != self.languages[1]
 
 

@@ -23,7 +23,7 @@ _COLUMNS = ("lang", "set", *_NUMBERS, "flags")
 
 FLAGS = {
     "T": "transductive: sentences of the set were in the training text, without their scores",
-    "?": "it is not known what the encoder was trained on",
+    "?": "not known whether its sentences were in the training text",
     "M": "machine-translated pairs, scores of the originals",
     "P": "written for this project, not a public set",
     "R": "relatedness, not similarity",
@@ -76,7 +76,7 @@ def grids(sheet: ScoreSheet) -> list[Grid]:
     scored = [score for _, _, score in languages if score is not None and score.spearman is not None]
     if len(scored) > 1:
         rows.append(_mean_row(scored))
-    title = f"{sheet.encoder.name}: Spearman x 100, one primary set a language"
+    title = f"{sheet.encoder.title}: Spearman x 100, one primary set a language"
     found = [Grid(title, _COLUMNS, tuple(rows), _NUMBERS, last_apart=len(scored) > 1)]
     others = [score for score in sheet.sets if score.set not in sheet.primaries.values()]
     if others:
