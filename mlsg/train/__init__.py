@@ -7,6 +7,7 @@ Asking for an encoder that is there already imports no torch: the key is made of
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -96,6 +97,9 @@ def _order(
     recipe: Recipe, workspace: Workspace, sentences: Artefact | None, catalog: Catalog, data_root: Path | None
 ) -> Order:
     objective = objectives.read(recipe.objective)
+    processes = int(os.environ.get("WORLD_SIZE") or 1)
+    if objective.trains and processes > 1:  # every one would see but its own negatives, and wait for one lock
+        raise SettingError(f"training was started as {processes} processes", "start it as one: mlsg train")
     if recipe.encoder.transform != "none":
         raise SettingError(
             f'unknown encoder.transform "{recipe.encoder.transform}"', nearest(recipe.encoder.transform, ["none"])

@@ -75,10 +75,6 @@ def fit(run: Run) -> State:
 
     Raises DivergedError on a loss that is no number and on a collapse; the last good checkpoint stays in `run.scratch`.
     """
-    if run.accelerator.num_processes > 1:
-        raise SettingError(
-            f"training was started as {run.accelerator.num_processes} processes", "start it as one: mlsg train"
-        )
     with torch.random.fork_rng():
         state = _Loop(run).run()
     run.tuned.eval()
@@ -105,6 +101,7 @@ class _Loop:
         self.optimiser = adamw(self.trained, self.s)
         self.state = State()
         self.pending: list[Tensor] = []
+        self.shown: dict[str, object] = {}
         self.order = lru_cache(maxsize=1)(partial(order, self.s.seed, count=len(run.text)))
 
     def run(self) -> State:
@@ -117,8 +114,8 @@ class _Loop:
         ) as bar:
             while self.state.step < self.plan.steps and not self._out_of_patience():
                 rows = self._step()
-                shown = self._after_step()
-                bar.advance(len(rows), step=f"{self.state.step}/{self.plan.steps}", **shown)
+                self._after_step()
+                bar.advance(len(rows), step=f"{self.state.step}/{self.plan.steps}", **self.shown)
         self._keep()
         return self.state
 
@@ -150,22 +147,20 @@ class _Loop:
             lambda purpose, bound: [draw_below(bound, seed, purpose, epoch, int(row)) for row in rows],
         )
 
-    def _after_step(self) -> dict[str, object]:
-        """Look at the losses, measure, save; whatever is due. Returns what the progress shows."""
+    def _after_step(self) -> None:
+        """Look at the losses, measure, save; whatever is due."""
         step = self.state.step
         last = step == self.plan.steps
         measuring = last or step % self.s.dev_every == 0
         saving = step % self.r.checkpoint_every == 0
-        shown: dict[str, object] = {}
         if measuring or saving or step % _LOOK_EVERY == 0:
-            shown["loss"] = f"{self._look():.4f}"
+            self.shown["loss"] = f"{self._look():.4f}"
         if measuring:
             dev = self._measure()
             if dev is not None:
-                shown["dev"] = f"{dev:.4f}"
+                self.shown["dev"] = f"{dev:.4f}"
         if saving:
             self._save()
-        return shown
 
     def _look(self) -> float:
         """Fetch the losses of the last steps and add them up in the order of the steps. Returns the newest."""
@@ -238,7 +233,9 @@ class _Loop:
 
 def _trained(run: Run) -> dict[str, Tensor]:
     """Everything that the optimiser moves, by name: `tuned/...`, and the objective's own `head/...`."""
-    found = {f"tuned/{name}": value for name, value in run.tuned.named_parameters() if value.requires_grad}
+    found: dict[str, Tensor] = {
+        f"tuned/{name}": value for name, value in run.tuned.named_parameters() if value.requires_grad
+    }
     if not found:
         raise SettingError(
             f"encoder.layer = {run.encoder.layer} with train.train_embeddings = false leaves nothing to train",

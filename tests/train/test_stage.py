@@ -143,7 +143,8 @@ from mlsg.catalog import load_catalog
 from mlsg.recipes import load_recipe
 from mlsg.train import train
 from mlsg.workspace import Workspace, open_artefact
-around = dict(workspace=Workspace(Path({str(workspace.root)!r})), catalog=load_catalog([Path({str(tmp_path / "langs")!r})]))
+catalog = load_catalog([Path({str(tmp_path / "langs")!r})])
+around = dict(workspace=Workspace(Path({str(workspace.root)!r})), catalog=catalog)
 text = open_artefact(Path({str(sentences(workspace).folder)!r}))
 recipe = load_recipe("zero_shot", {[f'train.model="{folder}"', 'train.dev="mine@dev"', *SMALL]!r})
 made = train(recipe, sentences=text, data_root=None, **around)
@@ -286,6 +287,14 @@ def test_what_cannot_be_trained_is_refused_and_leaves_no_artefact(
 def test_one_sentence_is_too_few(workspace: Workspace, catalog: Catalog, folder: Path) -> None:
     with pytest.raises(DataError, match="at least two"):
         trained(workspace, catalog, recipe(folder), sentences(workspace, [SENTENCES[0]]))
+
+
+def test_many_processes_are_refused_before_they_wait_for_one_another(
+    workspace: Workspace, catalog: Catalog, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(SettingError, match="2 processes"):
+        trained(workspace, catalog, recipe(folder))
 
 
 def test_training_without_sentences_says_what_to_run(workspace: Workspace, catalog: Catalog, folder: Path) -> None:
