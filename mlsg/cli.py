@@ -62,9 +62,18 @@ def _assignments(pairs: list[str] | None, **options: object) -> list[str]:
 def prepare(
     lang: Annotated[str | None, typer.Option("--lang", help="Language of the sentences.")] = None,
     corpus: Annotated[str | None, typer.Option("--corpus", help="A declared corpus (mlsg langs).")] = None,
-    source: Annotated[list[Path] | None, typer.Option("--source", help="Your own file: txt, jsonl, csv, tsv, parquet; also .gz .xz .zst. May be repeated.")] = None,
-    column: Annotated[str, typer.Option("--column", help="Column that holds the text, for jsonl, csv, tsv, parquet.")] = "text",
-    limit: Annotated[int | None, typer.Option("--limit", help="A seeded sample of at most this many sentences.")] = None,
+    source: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--source", help="Your own file: txt, jsonl, csv, tsv, parquet; also .gz .xz .zst. May be repeated."
+        ),
+    ] = None,
+    column: Annotated[
+        str, typer.Option("--column", help="Column that holds the text, for jsonl, csv, tsv, parquet.")
+    ] = "text",
+    limit: Annotated[
+        int | None, typer.Option("--limit", help="A seeded sample of at most this many sentences.")
+    ] = None,
     recipe: RecipeOption = "zero_shot",
     set_: SetOption = None,
     data_root: DataRootOption = None,
@@ -83,8 +92,13 @@ def prepare(
 
 @app.command()
 def train(
-    model: Annotated[str | None, typer.Option("--model", help="Base: hub id, local folder, sentence-transformers folder, or starter.")] = None,
-    lang: Annotated[str | None, typer.Option("--lang", help="Train on the last sentences prepared of this language.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", help="Base: hub id, local folder, sentence-transformers folder, or starter."),
+    ] = None,
+    lang: Annotated[
+        str | None, typer.Option("--lang", help="Train on the last sentences prepared of this language.")
+    ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of every draw.")] = None,
     recipe: RecipeOption = "zero_shot",
     set_: SetOption = None,
@@ -105,8 +119,16 @@ def train(
 @app.command("eval")
 def evaluate(
     langs: Annotated[str | None, typer.Option("--langs", help="Languages, as es,ar,tr.")] = None,
-    encoder: Annotated[list[str] | None, typer.Option("--encoder", help="Encoder folder or hub id; default: the one trained last. Given twice: their paired difference too.")] = None,
-    pooling: Annotated[str | None, typer.Option("--pooling", help="Pooling of a plain transformers model: cls, mean, max, first_last.")] = None,
+    encoder: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--encoder",
+            help="Encoder folder or hub id; default: the one trained last. Given twice: their paired difference too.",
+        ),
+    ] = None,
+    pooling: Annotated[
+        str | None, typer.Option("--pooling", help="Pooling of a plain transformers model: cls, mean, max, first_last.")
+    ] = None,
     json: JsonOption = None,
     markdown: MarkdownOption = None,
     recipe: RecipeOption = "zero_shot",

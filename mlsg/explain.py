@@ -32,7 +32,9 @@ def explain_last(workspace: Workspace) -> Iterator[str]:
     """Lines about the last artefact of each command. Raises SettingError when there is none."""
     found = [artefact for role in ("prepare", "train", "eval") if (artefact := workspace.last(role))]
     if not found:
-        raise SettingError(f"no artefacts in {workspace.root}", "run mlsg prepare, or name a recipe: mlsg explain zero_shot")
+        raise SettingError(
+            f"no artefacts in {workspace.root}", "run mlsg prepare, or name a recipe: mlsg explain zero_shot"
+        )
     for artefact in found:
         yield from explain_built(artefact, workspace)
 

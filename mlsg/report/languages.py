@@ -57,11 +57,18 @@ def _print_language(language: Language) -> None:
     columns = ["set (* primary)", "languages", "split", "pairs", "how made", "licence", "in eval"]
     console.table(f"Pair sets of {language.name} ({language.code})", columns, sets, numbers=("pairs",))
     corpora = [
-        (f"{corpus.name}{' *' if corpus.default else ''}", _where(corpus), corpus.licence, ", ".join(corpus.transductive))
+        (
+            f"{corpus.name}{' *' if corpus.default else ''}",
+            _where(corpus),
+            corpus.licence,
+            ", ".join(corpus.transductive),
+        )
         for corpus in language.corpora
     ]
     console.table(
-        f"Corpora of {language.name} ({language.code})", ["corpus (* default)", "from", "licence", "transductive on"], corpora
+        f"Corpora of {language.name} ({language.code})",
+        ["corpus (* default)", "from", "licence", "transductive on"],
+        corpora,
     )
 
 

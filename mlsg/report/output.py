@@ -1,4 +1,4 @@
-"""The result of `mlsg eval`: tables for people, JSON and Markdown where they are asked for."""
+"""What `mlsg eval` and `mlsg run` give: tables on stdout, or JSON or Markdown where it is asked for."""
 
 from __future__ import annotations
 
@@ -8,54 +8,51 @@ from pathlib import Path
 from mlsg import console
 from mlsg.errors import SettingError
 from mlsg.evaluate import Scores, compare
-from mlsg.files import readable_json
-from mlsg.report.differences import difference_document, difference_grids
+from mlsg.files import readable_json, write_atomically
+from mlsg.report.differences import DifferenceSheet, difference_document, difference_grids
 from mlsg.report.scores_json import document
-from mlsg.report.tables import Grid, grids, legend, print_grids
-from mlsg.report.tables import markdown as markdown_of
+from mlsg.report.tables import Grid, grids, legend, markdown, print_grids
 
 STDOUT = "-"
 
 
-def check_targets(json: str | None, markdown: str | None) -> None:
-    """Refuse two results on one stdout and files that cannot be written, before any work. Raises SettingError."""
-    if json == markdown == STDOUT:
-        raise SettingError("--json - and --markdown - both want stdout", "give one of them a file")
-    for option, target in (("--json", json), ("--markdown", markdown)):
-        if target not in {None, STDOUT} and not Path(str(target)).absolute().parent.is_dir():
-            raise SettingError(f"{option} {target}: its folder does not exist", "make the folder, or name another file")
+def print_scores(scores: Sequence[Scores], *, json: str | None, markdown: str | None) -> None:
+    """Print the scores of one encoder, or of several and the difference of the first from each other one.
 
-
-def print_scores(scores: Sequence[Scores], *, json: str | None = None, markdown: str | None = None) -> None:
-    """Print the scores of one encoder, or of several with their differences from the first.
-
-    `json` and `markdown` are a file or "-" for stdout, which then holds nothing else: the tables move to stderr.
+    With `json` or `markdown` a file, it is written beside the table; with `-`, stdout holds nothing else.
+    Raises SettingError when both want stdout, or a file cannot be written.
     """
-    check_targets(json, markdown)
+    if json == STDOUT and markdown == STDOUT:
+        raise SettingError("--json - and --markdown - both want stdout", "give one of them a file")
     differences = [compare(scores[0], other) for other in scores[1:]]
-    taken = STDOUT in {json, markdown}
-    screen = console.stderr() if taken else console.stdout()
-    for each in scores:
-        print_grids(screen, grids(each.sheet), legend(each.sheet))
-    for difference in differences:
-        print_grids(screen, difference_grids(difference))
-    if json is not None:
-        sheets = [each.sheet for each in scores]
-        _write(json, readable_json(difference_document(sheets, differences) if differences else document(sheets[0])))
-    if markdown is not None:
-        _write(markdown, _markdown_text(scores, [difference_grids(each) for each in differences]))
+    if json:
+        _put(json, _json(scores, differences))
+    if markdown:
+        _put(markdown, _markdown(scores, differences))
+    if STDOUT not in (json, markdown):
+        out = console.stdout()
+        for one in scores:
+            print_grids(out, grids(one.sheet), legend(one.sheet))
+        for difference in differences:
+            print_grids(out, difference_grids(difference))
 
 
-def _markdown_text(scores: Sequence[Scores], differences: Sequence[Sequence[Grid]]) -> str:
-    blocks = [markdown_of(grids(each.sheet), legend(each.sheet)) for each in scores]
-    return "\n".join([*blocks, *(markdown_of(each) for each in differences)])
+def _json(scores: Sequence[Scores], differences: Sequence[DifferenceSheet]) -> str:
+    sheets = [one.sheet for one in scores]
+    return readable_json(document(sheets[0]) if len(sheets) == 1 else difference_document(sheets, differences))
 
 
-def _write(target: str, text: str) -> None:
-    if target == STDOUT:
-        console.result(text.rstrip("\n"))
+def _markdown(scores: Sequence[Scores], differences: Sequence[DifferenceSheet]) -> str:
+    tables: list[tuple[list[Grid], list[str]]] = [(grids(one.sheet), legend(one.sheet)) for one in scores]
+    tables += [(difference_grids(difference), []) for difference in differences]
+    return "\n".join(markdown(found, lines) for found, lines in tables)
+
+
+def _put(where: str, text: str) -> None:
+    if where == STDOUT:
+        console.result(text.removesuffix("\n"))
         return
     try:
-        Path(target).write_text(text, encoding="utf-8")
+        write_atomically(Path(where), text)
     except OSError as error:
-        raise SettingError(f"{target} cannot be written: {error.strerror}", "name another file") from None
+        raise SettingError(f"{where} cannot be written: {error.strerror}", "name another file") from None
