@@ -138,14 +138,14 @@ def evaluate(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
 ) -> None:
     """Spearman per language, beside the standing baselines."""
-    from mlsg.pipeline import last_encoder, run_eval
+    from mlsg.pipeline import encoders_to_evaluate, run_eval
     from mlsg.recipes import load_recipe
     from mlsg.report.output import print_scores
 
     assignments = _assignments(set_, eval__langs=langs.split(",") if langs else None)
     settings = load_recipe(recipe, assignments)
     around = _surroundings(workspace, langs_dir, data_root)
-    encoders = encoder or [last_encoder(around)]
+    encoders = encoders_to_evaluate(settings, around, encoder or ())
     print_scores([run_eval(settings, around, one, pooling) for one in encoders], json=json, markdown=markdown)
 
 

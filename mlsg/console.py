@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 
 class Progress(Protocol):
-    """A running job: `advance(16, loss=0.31)` counts units and shows fields beside the bar."""
+    """A running job: `advance(16, loss="0.31")`."""
 
-    def advance(self, units: int = 1, **fields: object) -> None: ...
+    def advance(self, units: int = 1, **fields: object) -> None:
+        """Count `units` more, and show the fields."""
 
 
 def stderr() -> Console:
@@ -29,10 +30,10 @@ def stderr() -> Console:
 
 
 def stdout() -> Console:
-    """A rich console on stdout; 100 columns where stdout is no terminal."""
+    """A rich console on stdout; where that is no terminal, wide enough that no table folds."""
     from rich.console import Console
 
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 100)
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 240)
 
 
 def note(text: str) -> None:

@@ -17,24 +17,23 @@ OUR_FAULT = 1
 WRONG_COMMAND_LINE = 2
 
 
-def exit_code_of(command: Callable[[], object]) -> int:
+def exit_code_of(command: Callable[[], object]) -> int:  # noqa: PLR0911 - one return an exit code
     """Run `command` and return the exit code of design part 3; every failure is one line on stderr."""
-    import click
+    from typer.exceptions import Abort, Exit, TyperException
 
     try:
         command()
     except MlsgError as error:
         note(f"error: {error}")
         return error.exit_code
-    except click.exceptions.Exit as end:
+    except Exit as end:
         return end.exit_code
-    except click.exceptions.Abort:
-        return _interrupted()
-    except click.ClickException as error:
+    except TyperException as error:
         note(f"error: {' '.join(error.format_message().split()).rstrip('.')}; see mlsg --help")
         return WRONG_COMMAND_LINE
-    except KeyboardInterrupt:
-        return _interrupted()
+    except (Abort, KeyboardInterrupt):
+        note("error: interrupted, the workspace is intact; run the same command again to go on")
+        return INTERRUPTED
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - the reader left; nothing may be flushed at exit
         return 0
@@ -43,11 +42,6 @@ def exit_code_of(command: Callable[[], object]) -> int:
         note(f"error: a fault of mlsg ({type(error).__name__}), {log}; report it with that file")
         return OUR_FAULT
     return 0
-
-
-def _interrupted() -> int:
-    note("error: interrupted, the workspace is intact; run the same command again to go on")
-    return INTERRUPTED
 
 
 def _write_log(trace: str, command: Sequence[str]) -> Path:

@@ -11,7 +11,7 @@ from typing import Any
 
 
 def canonical_json(value: object) -> str:
-    """JSON with sorted keys and no spaces; a value that is no JSON is refused: `{"b": 1, "a": []}` -> `{"a":[],"b":1}`."""
+    """JSON with sorted keys and no spaces: `{"b": 1, "a": []}` -> `{"a":[],"b":1}`; TypeError for what is no JSON."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 

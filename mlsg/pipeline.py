@@ -30,7 +30,7 @@ class Surroundings:
 
 
 def surroundings(workspace: Path, langs_dirs: Sequence[Path], data_root: Path | None) -> Surroundings:
-    """Check the folders of the command line and read the catalog. Raises SettingError for a folder that is not there."""
+    """Check the folders of the command line, read the catalog. Raises SettingError for a folder that is not there."""
     for folder in (*langs_dirs, *([data_root] if data_root else [])):
         if not folder.is_dir():
             raise SettingError(f"no folder {folder}", "name one that exists")
@@ -99,6 +99,13 @@ def last_sentences(around: Surroundings, lang: str | None) -> Artefact:
             f"run: mlsg prepare --lang {lang or 'en'}",
         )
     return artefact
+
+
+def encoders_to_evaluate(recipe: Recipe, around: Surroundings, named: Sequence[str]) -> Sequence[str | Artefact]:
+    """The named encoders, or the one trained last. Raises SettingError for an unknown language before all else."""
+    for code in recipe.eval.langs:
+        around.catalog.language(code)
+    return list(named) or [last_encoder(around)]
 
 
 def last_encoder(around: Surroundings) -> Artefact:

@@ -19,6 +19,7 @@ from mlsg.settings import Between, parse_assignment, read_settings
 DEFAULT_RECIPE = "zero_shot"
 
 Precision = Literal["float32", "bf16"]
+Pooling = Literal["cls", "mean", "max", "first_last"]
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,15 @@ class PrepareSettings:
     lang: Annotated[str, "language of the sentences"] = "en"
     corpus: Annotated[str, "a corpus declared in langs/<lang>.toml; empty: the language's default"] = ""
     limit: Annotated[int, "at most this many sentences, a seeded sample; 0: all", Between(0)] = 0
-    min_chars: Annotated[int, "shorter sentences are left out; a character of an unspaced script counts 3", Between(0)] = 10
-    max_chars: Annotated[int, "longer sentences are left out; a character of an unspaced script counts 3", Between(1)] = 400
-    drop_evaluation: Annotated[bool, "leave out sentences of evaluation sets, unless the corpus is declared transductive"] = True
+    min_chars: Annotated[int, "leave out shorter sentences; a character of an unspaced script counts 3", Between(0)] = (
+        10
+    )
+    max_chars: Annotated[int, "leave out longer sentences; a character of an unspaced script counts 3", Between(1)] = (
+        400
+    )
+    drop_evaluation: Annotated[bool, "leave out evaluation sentences, unless the corpus is declared transductive"] = (
+        True
+    )
     seed: Annotated[int, "seed of the sample", Between(0)] = 0
 
 
@@ -66,7 +73,7 @@ class TrainSettings:
 class EncoderSettings:
     """How sentence vectors are read off the base; also the anchor of training."""
 
-    pooling: Annotated[Literal["cls", "mean", "max", "first_last"], "over the tokens of one layer (first_last: of two)"] = "cls"
+    pooling: Annotated[Pooling, "over the tokens of one layer (first_last: of two)"] = "cls"
     layer: Annotated[int, "0: embeddings, 1..L: that layer, -1: the last", Between(-1)] = -1
     transform: Annotated[str, "map fitted on vectors; none"] = "none"
 
@@ -135,12 +142,13 @@ def _merged_tables(name: str, seen: tuple[str, ...]) -> dict[str, Any]:
         return tables
     merged = _merged_tables(parent, (*seen, name))
     for key, value in tables.items():
-        if isinstance(value, dict) and key != "objective":
-            merged[key] = {**merged.get(key, {}), **value}
-        elif key == "objective" and value.get("name", merged.get(key, {}).get("name")) == merged.get(key, {}).get("name"):
-            merged[key] = {**merged.get(key, {}), **value}
+        inherited = merged.get(key, {})
+        if isinstance(value, dict) and (
+            key != "objective" or value.get("name", inherited.get("name")) == inherited.get("name")
+        ):
+            merged[key] = {**inherited, **value}
         else:
-            merged[key] = value
+            merged[key] = value  # another objective shares no settings with the one it replaces
     return merged
 
 
@@ -159,7 +167,7 @@ def _build(name: str, tables: dict[str, Any]) -> Recipe:
     for key in tables:
         if key not in known:
             raise SettingError(f'unknown key "{key}" in recipe {name}', nearest(key, known))
-    sections = {
+    sections: dict[str, Any] = {
         key: read_settings(cls, tables.get(key, {}), f"[{key}] of recipe {name}") for key, cls in _SECTIONS.items()
     }
     objective = {"name": "self_guided", **tables.get("objective", {})}

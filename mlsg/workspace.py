@@ -1,6 +1,6 @@
 """Artefacts: finished stage folders, found by a key of all that can change their content.
 
-A stage asks with a `Request`; `Workspace.build` answers with the finished artefact, or makes it once, whatever number of
+A stage asks with a `Request`; `Workspace.build` answers with the finished artefact, or makes it once, however many
 processes ask. A folder without a manifest does not exist; a manifest is written last and the folder is published by one
 rename. What a killed build left in `scratch` is handed to the next one, which goes on from it.
 
@@ -31,7 +31,16 @@ from filelock import FileLock, Timeout
 
 from mlsg import console
 from mlsg.errors import SettingError
-from mlsg.files import canonical_json, read_json, readable_json, sha256_file, sha256_text, sync, sync_tree, write_atomically
+from mlsg.files import (
+    canonical_json,
+    read_json,
+    readable_json,
+    sha256_file,
+    sha256_text,
+    sync,
+    sync_tree,
+    write_atomically,
+)
 
 MANIFEST = "artefact.json"
 _PACKAGES = ("mlsg", "torch", "transformers", "tokenizers", "datasets", "numpy", "scipy", "accelerate", "sentencex")
@@ -44,8 +53,8 @@ Make = Callable[[Path, Path], Mapping[str, Any]]
 class Request:
     """What a stage is asked for: everything that can change its result, and a name for people.
 
-    `inputs` maps a role to the key of an earlier artefact; `fingerprints` maps what is read from outside to the sha256 of
-    its content or a full revision. Not here: device, number of processes, paths.
+    `inputs` maps a role to the key of an earlier artefact; `fingerprints` maps what is read from outside to the sha256
+    of its content or a full revision. Not here: device, number of processes, paths.
     """
 
     stage: str
@@ -86,14 +95,17 @@ class Artefact:
 
     @property
     def key(self) -> str:
+        """Hex sha256 that names it."""
         return self.manifest["key"]
 
     @property
     def stage(self) -> str:
+        """`sentences`, `encoders`, ..."""
         return self.manifest["stage"]
 
     @property
     def name(self) -> str:
+        """For people."""
         return self.manifest["name"]
 
     @property
@@ -103,14 +115,17 @@ class Artefact:
 
     @property
     def settings(self) -> Mapping[str, Any]:
+        """What it was asked for with."""
         return self.manifest["settings"]
 
     @property
     def inputs(self) -> Mapping[str, str]:
+        """Role -> key of an earlier artefact."""
         return self.manifest["inputs"]
 
     @property
     def seconds(self) -> float:
+        """How long its making took."""
         return self.manifest["seconds"]
 
 
@@ -156,8 +171,8 @@ class Workspace:
     def build(self, request: Request, make: Make, *, recipe: Mapping[str, Any] | None = None) -> Artefact:
         """The artefact of `request`; made by `make(folder, scratch)` where it is not there yet.
 
-        `make` writes its result into `folder` (empty at the start), may keep checkpoints in `scratch` (kept over a kill,
-        gone when published) and returns the facts. Raises SettingError when the workspace cannot be written.
+        `make` writes its result into `folder` (empty at the start), may keep checkpoints in `scratch` (kept over a
+        kill, gone when published) and returns the facts. Raises SettingError when the workspace cannot be written.
         """
         found = self.find(request)
         if found is not None:
@@ -181,12 +196,11 @@ class Workspace:
 
     def remember(self, role: str, artefact: Artefact) -> None:
         """Write into last.json that `artefact` is the last one of `role` (`prepare`, `prepare:en`, `train`, `eval`)."""
-        with self._disk_faults():
-            with self._lock("last"):
-                entries = self._last()
-                entry = artefact.folder.relative_to(self.root).as_posix()
-                if entries.get(role) != entry:
-                    write_atomically(self.root / "last.json", readable_json({**entries, role: entry}))
+        with self._disk_faults(), self._lock("last"):
+            entries = self._last()
+            entry = artefact.folder.relative_to(self.root).as_posix()
+            if entries.get(role) != entry:
+                write_atomically(self.root / "last.json", readable_json({**entries, role: entry}))
 
     def last(self, role: str) -> Artefact | None:
         """The artefact that `remember` noted for `role`, if it is still there."""

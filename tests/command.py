@@ -38,5 +38,7 @@ def environment(**changes: str | None) -> dict[str, str]:
 def mlsg(*arguments: str | Path, cwd: Path, timeout: float = 300, **env: str | None) -> Ended:
     """`mlsg ARGUMENTS` in `cwd`."""
     command = [sys.executable, "-m", "mlsg", *map(str, arguments)]
-    done = subprocess.run(command, cwd=cwd, env=environment(**env), capture_output=True, text=True, timeout=timeout)
+    done = subprocess.run(
+        command, check=False, cwd=cwd, env=environment(**env), capture_output=True, text=True, timeout=timeout
+    )
     return Ended(done.returncode, done.stdout, done.stderr)

@@ -18,7 +18,13 @@ _REPOSITORY = Path(__file__).resolve().parents[1]
 def _run(*command: str | Path, cwd: Path, **env: str) -> str:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "MLSG"))}
     done = subprocess.run(
-        [str(part) for part in command], cwd=cwd, env={**clean, **env}, capture_output=True, text=True, timeout=300
+        [str(part) for part in command],
+        check=False,
+        cwd=cwd,
+        env={**clean, **env},
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

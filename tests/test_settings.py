@@ -64,7 +64,7 @@ def test_assignments_are_read_as_toml_or_text(text: str, key: str, value: object
 
 @pytest.mark.parametrize("text", ["train.seed", "=3", ""])
 def test_what_is_no_assignment_is_refused(text: str) -> None:
-    with pytest.raises(SettingError, match="section.key=value"):
+    with pytest.raises(SettingError, match=r"section\.key=value"):
         parse_assignment(text)
 
 

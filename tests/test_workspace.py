@@ -137,7 +137,7 @@ def test_a_full_disk_is_one_line_that_names_the_workspace(workspace: Workspace) 
     def fill(folder: Path, scratch: Path) -> dict[str, int]:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder / "x"))
 
-    with pytest.raises(SettingError, match="workspace .* cannot be written: No space left") as caught:
+    with pytest.raises(SettingError, match=r"workspace .* cannot be written: No space left") as caught:
         workspace.build(REQUEST, fill)
     assert caught.value.exit_code == 2
     assert workspace.find(REQUEST) is None
