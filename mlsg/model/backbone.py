@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from mlsg.errors import ModelError, SettingError
 from mlsg.model.folder import read_transformer
 from mlsg.model.locate import Located, locate
+from mlsg.model.packing import Packed, can_pack, first_position, pack, pool_packed
 from mlsg.model.pretrained import positions, read_config, read_model, read_tokenizer
 from mlsg.model.tokens import Tokens, tokenize
 
@@ -62,13 +64,25 @@ class Backbone(nn.Module):
         """Where the weights are."""
         return self.model.device
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
-        """As `hidden_states`; what wrappers such as DistributedDataParallel call."""
-        return self.hidden_states(input_ids, attention_mask)
+    @cached_property
+    def packs(self) -> bool:
+        """Whether sentences can share rows (`mlsg.model.packing`): the kind of base allows it and one trial agrees."""
+        return can_pack(self.model) and _packs(self)
 
-    def hidden_states(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
-        """L + 1 tensors (b, t, d) from ids and mask (b, t); index 0 is the embedding layer's output."""
-        output = self.model(input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True)
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, position_ids: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
+        """As `hidden_states`; what wrappers such as DistributedDataParallel call."""
+        return self.hidden_states(input_ids, attention_mask, position_ids)
+
+    def hidden_states(
+        self, input_ids: Tensor, attention_mask: Tensor, position_ids: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
+        """L + 1 tensors (b, t, d) from ids and mask (b, t); index 0 is the embedding layer's output.
+
+        Packed rows have a mask (b, 1, t, t) and positions (b, t) that count from 0.
+        """
+        output = self._run(input_ids, attention_mask, position_ids, all_layers=True)
         if self.layers == 0:  # transformers then has no layer to listen to
             return (output.last_hidden_state,)
         if len(output.hidden_states) != self.layers + 1:
@@ -76,11 +90,25 @@ class Backbone(nn.Module):
             raise ModelError(problem, "use an encoder of the BERT kind")
         return tuple(output.hidden_states)
 
-    def last_state(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+    def last_state(self, input_ids: Tensor, attention_mask: Tensor, position_ids: Tensor | None = None) -> Tensor:
         """The last layer's output (b, t, d); the others are not kept."""
-        return self.model(
-            input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=False
-        ).last_hidden_state
+        return self._run(input_ids, attention_mask, position_ids, all_layers=False).last_hidden_state
+
+    def states_of(self, packed: Packed) -> tuple[Tensor, ...]:
+        """L + 1 tensors (r, t, d) of packed rows."""
+        return self.hidden_states(packed.ids, packed.mask, packed.positions if packed.together else None)
+
+    def last_state_of(self, packed: Packed) -> Tensor:
+        """The last layer's output (r, t, d) of packed rows."""
+        return self.last_state(packed.ids, packed.mask, packed.positions if packed.together else None)
+
+    def _run(self, ids: Tensor, mask: Tensor, positions: Tensor | None, *, all_layers: bool) -> Any:
+        counted = {} if positions is None else {"position_ids": positions + self._first_position}
+        return self.model(input_ids=ids, attention_mask=mask, output_hidden_states=all_layers, **counted)
+
+    @cached_property
+    def _first_position(self) -> int:
+        return first_position(self.model)
 
     def tokenize(self, texts: Sequence[str], max_length: int | None = None) -> Tokens:
         """Tokens of each text, cut to `max_length` or this backbone's own. Raises DataError for broken Unicode."""
@@ -198,3 +226,19 @@ def _agrees(short: Backbone, whole: Backbone) -> bool:
     expected = whole.hidden_states(ids, mask)[short.layers]
     whole.train(modes)
     return torch.allclose(short.eval().last_state(ids, mask), expected, atol=1e-5)
+
+
+@torch.no_grad()
+def _packs(backbone: Backbone) -> bool:
+    """Whether sentences that share a row have the vectors that they have alone, tried on three."""
+    tokens = backbone.tokenize(["1", "1 2 3 4 5 6 7 8 9", "2 3 4"])
+    modes = backbone.training
+    backbone.eval()
+    try:
+        shared, alone = (
+            pool_packed(backbone.states_of(packed), packed, "mean")
+            for packed in (pack(tokens, [0, 1, 2], together=together).to(backbone.device) for together in (True, False))
+        )
+    finally:
+        backbone.train(modes)
+    return torch.allclose(shared, alone, rtol=1e-3, atol=1e-3 * float(alone.abs().max()))

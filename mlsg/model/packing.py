@@ -1,0 +1,182 @@
+"""Several sentences in one row: a batch of random sentences without the third of it that padding would be.
+
+    packed = pack(tokens, rows, together=backbone.packs).to(backbone.device)
+    vectors = pool_packed(backbone.states_of(packed), packed, "mean")      # (b, d), sentences in the order of `rows`
+
+Each token attends to the tokens of its own sentence and counts its position from that sentence's start, so results are
+those of padded sentences to rounding. A base that cannot do this (`can_pack`) has each sentence in a row of its own;
+nothing else changes for who calls.
+Shapes: b sentences of n tokens in all, r rows of t tokens, d dimensions, L layers.
+"""
+
+from __future__ import annotations
+
+import heapq
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from mlsg.errors import SettingError, nearest
+from mlsg.model.pooling import checked_layer
+from mlsg.model.tokens import Tokens
+
+ROW = 256
+"""Tokens of a row: long enough to hold a batch in few rows of one length, short enough that attention stays cheap."""
+WASTE = 0.05
+"""Share of a batch that may be padding."""
+_PACKED = ("albert", "bert", "camembert", "data2vec-text", "distilbert", "electra", "ernie", "roberta", "xlm-roberta")
+"""Bases whose attention knows nothing but the mask it is given, and whose positions come only from `position_ids`."""
+
+
+@dataclass(frozen=True)
+class Packed:
+    """b sentences laid out in r rows."""
+
+    ids: Tensor
+    """(r, t) int64."""
+    positions: Tensor
+    """(r, t) int64, from 0 at each sentence's start."""
+    owners: Tensor
+    """(r, t) int64: the sentence that a token belongs to, 0..b-1; -1 for padding."""
+    places: Tensor
+    """(n,) int64: where each token is in a flattened (r * t), sentence after sentence."""
+    lengths: Tensor
+    """(b,) int64: tokens of each sentence."""
+    firsts: Tensor
+    """(b,) int64: where each sentence's [CLS] is in a flattened (r * t)."""
+    together: bool
+    """Whether sentences share rows."""
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @property
+    def mask(self) -> Tensor:
+        """(r, 1, t, t) bool, true within a sentence; (r, t) int64, 1 for a token, where no sentences share a row."""
+        if self.together:
+            return self.owners[:, None, :, None] == self.owners[:, None, None, :]
+        return (self.owners >= 0).long()
+
+    @property
+    def waste(self) -> float:
+        """Share of the layout that is padding."""
+        return 1 - len(self.places) / max(1, self.ids.numel())
+
+    def to(self, device: torch.device) -> Packed:
+        """The same on a device."""
+        tensors = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "together"}
+        return replace(self, **{name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items()})
+
+
+def pack(
+    tokens: Tokens, rows: Sequence[int] | NDArray[np.int64], *, together: bool = True, budget: int = ROW
+) -> Packed:
+    """Lay out some sentences in rows of about `budget` tokens and equal length; each in its own if not `together`."""
+    rows = np.asarray(rows, dtype=np.int64)
+    lengths = tokens.lengths[rows]  # (b,)
+    line, offset = _shared_rows(lengths, budget) if together else (np.arange(len(rows)), np.zeros_like(lengths))
+    width = int((offset + lengths).max(initial=0))
+    shape = (int(line.max(initial=-1)) + 1, width)
+    firsts = line * width + offset  # (b,)
+    within = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)  # (n,)
+    places = np.repeat(firsts, lengths) + within
+
+    def laid(values: NDArray[np.int64], empty: int) -> Tensor:
+        flat = np.full(shape[0] * shape[1], empty, dtype=np.int64)
+        flat[places] = values
+        return torch.from_numpy(flat.reshape(shape))
+
+    return Packed(
+        ids=laid(tokens.flat[np.repeat(tokens.starts[rows], lengths) + within].astype(np.int64), tokens.padding),
+        positions=laid(within, 0),
+        owners=laid(np.repeat(np.arange(len(rows)), lengths), -1),
+        places=torch.from_numpy(places),
+        lengths=torch.from_numpy(lengths),
+        firsts=torch.from_numpy(firsts),
+        together=together,
+    )
+
+
+def pool_packed(states: Sequence[Tensor], packed: Packed, pooling: str, layer: int = -1) -> Tensor:
+    """(b, d) from the L + 1 hidden states (r, t, d) of packed rows: what `pooling.pool` gives for padded sentences.
+
+    Raises SettingError for an unknown pooling or a layer that is not there.
+    """
+    chosen = checked_layer(layer, len(states) - 1, pooling)
+    if pooling == "first_last":
+        return (pool_rows(states[1], packed, "mean") + pool_rows(states[chosen], packed, "mean")) / 2
+    return pool_rows(states[chosen], packed, pooling)
+
+
+def pool_layers(states: Sequence[Tensor], packed: Packed, how: str) -> Tensor:
+    """(b, len(states), d): each of some hidden states (r, t, d) pooled, in one pass over all; how: cls, mean, max."""
+    dimension = states[0].shape[-1]
+    return pool_rows(torch.cat(tuple(states), dim=-1), packed, how).unflatten(-1, (len(states), dimension))
+
+
+def pool_rows(states: Tensor, packed: Packed, how: str) -> Tensor:
+    """(b, d) from packed rows (r, t, d); how: cls, mean, max. A mean of half precision is taken in float32.
+
+    The sums are by segments and not by scattered additions, whose order changes from run to run on a GPU.
+    """
+    flat = states.flatten(0, 1)  # (r * t, d)
+    if how == "cls":
+        return flat[packed.firsts]
+    if how not in ("mean", "max"):
+        raise SettingError(f'unknown pooling "{how}"', nearest(how, ("cls", "mean", "max")))
+    tokens = flat[packed.places]  # (n, d)
+    tokens = tokens.float() if tokens.dtype in (torch.float16, torch.bfloat16) else tokens
+    pooled = torch.segment_reduce(tokens, how, lengths=packed.lengths, axis=0, unsafe=True)
+    return pooled if how == "mean" else pooled.to(states.dtype)
+
+
+def can_pack(model: PreTrainedModel) -> bool:
+    """Whether a model can be trusted to take packed rows: its kind is known, and it takes what they need.
+
+    Attention that looks at distances or windows of its own (DeBERTa, ModernBERT), or that is written in Python for each
+    model with masks that are added, is not tried.
+    """
+    known = model.config.model_type in _PACKED and model.config._attn_implementation == "sdpa"
+    absolute = getattr(model.config, "position_embedding_type", "absolute") in ("absolute", None)
+    return known and absolute and "position_ids" in inspect.signature(model.forward).parameters
+
+
+def first_position(model: PreTrainedModel) -> int:
+    """The number of the first position: 0, or the one after the padding id for models of the RoBERTa kind."""
+    for name, module in model.named_modules():
+        if name.endswith("position_embeddings") and isinstance(module, torch.nn.Embedding):
+            return 0 if module.padding_idx is None else module.padding_idx + 1
+    return 0
+
+
+def _shared_rows(lengths: NDArray[np.int64], budget: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """For each sentence its row and where it starts there. The fewest rows that waste little, else the least waste."""
+    total, longest = int(lengths.sum()), int(lengths.max(initial=0))
+    fewest = max(1, -(-total // max(budget, longest, 1)))
+    best: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+    least = np.inf
+    for count in (*range(fewest, min(len(lengths), 2 * fewest) + 1), *range(fewest - 1, 0, -1)):
+        line, offset = _balanced(lengths, count)
+        size = count * int((offset + lengths).max(initial=0))
+        if size < least:
+            best, least = (line, offset), size
+        if total >= (1 - WASTE) * size:
+            break
+    return best if best is not None else (np.zeros_like(lengths), np.zeros_like(lengths))
+
+
+def _balanced(lengths: NDArray[np.int64], count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The longest sentence first, each into the row that has least (Graham 1969)."""
+    line, offset = np.zeros_like(lengths), np.zeros_like(lengths)
+    filled = [(0, row) for row in range(count)]
+    for sentence in np.argsort(-lengths, kind="stable"):
+        used, row = filled[0]
+        line[sentence], offset[sentence] = row, used
+        heapq.heapreplace(filled, (used + int(lengths[sentence]), row))
+    return line, offset
