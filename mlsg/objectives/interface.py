@@ -31,9 +31,33 @@ class TrainingText(Protocol):
         """Token ids and mask, (b, t) each, of every distinct sentence once, in batches of similar length."""
 
 
+class Share:
+    """What this process has of the whole batch of a step, B sentences over all processes; here: everything.
+
+    The one for many processes is `mlsg.train.processes.Part`. Summed over the processes, the losses and their gradients
+    must be those of one process with the whole batch: a mean is over B, and what is no sum over sentences is divided by
+    `processes`.
+    """
+
+    start: int = 0
+    """Where the sentences of this process begin in the whole batch."""
+    processes: int = 1
+
+    def own(self, rows: Tensor) -> Tensor:
+        """(b, ...) without the filling that a process without any sentence computes to keep in step."""
+        return rows
+
+    def gather(self, rows: Tensor) -> Tensor:
+        """What `own` leaves of (b, ...), of all processes: (B, ...) in the order of the whole batch, with gradient."""
+        return rows
+
+
+WHOLE = Share()
+
+
 @dataclass(frozen=True)
 class Batch:
-    """The sentences of one step: b of them, t tokens at most."""
+    """The sentences of one step, of one process: b of them, t tokens at most."""
 
     rows: Sequence[int]
     """Which sentences of the training text these are."""
@@ -42,9 +66,10 @@ class Batch:
     attention_mask: Tensor
     """(b, t), 1 for tokens and 0 for padding."""
     duplicates: Tensor
-    """(b, b), true where two different rows hold the same tokens."""
+    """(b, B), true where two different rows hold the same tokens; B is b, but for many processes."""
     draw: Callable[[str, int], list[int]]
     """`draw("layer", 13)`: for each sentence a number below 13, a function of (seed, purpose, epoch, row)."""
+    share: Share = WHOLE
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,9 @@ run; these follow the formulas. Each loss is one matrix product of normalised ve
 
 `duplicates` (b, b) is true where sentence j holds the same tokens as sentence i, j != i: those terms leave the
 denominator. Without it a repeated sentence is its own negative, as in the authors' code.
+
+Many processes (`share`): anchors are those of this process (b of them), views and the columns of `duplicates` those of
+the whole batch (B of them), and each loss is this process's part of the mean over the whole batch: the parts add up.
 """
 
 from __future__ import annotations
@@ -21,7 +24,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Loss = Callable[[Tensor, Tensor, float, Tensor | None], Tensor]
+from mlsg.objectives.interface import WHOLE, Share
+
+Loss = Callable[[Tensor, Tensor, float, Tensor | None, Share], Tensor]
 
 
 def similarities(left: Tensor, right: Tensor, tau: float) -> Tensor:
@@ -34,63 +39,80 @@ def similarities(left: Tensor, right: Tensor, tau: float) -> Tensor:
         return F.normalize(left.to(wide), dim=-1) @ F.normalize(right.to(wide), dim=-1).T / tau
 
 
-def base(anchors: Tensor, views: Tensor, tau: float, duplicates: Tensor | None = None) -> Tensor:
+def base(anchors: Tensor, views: Tensor, tau: float, duplicates: Tensor | None = None, share: Share = WHOLE) -> Tensor:
     """NT-Xent over anchors and one view of each sentence (SG, section 3.1).
 
     anchors (b, d'), views (b, d') -> scalar: the mean over all 2b elements x of -log phi(x, partner) / sum of all
     phi(x, x') with x' != x. When to use it: as the point of departure; opt3 was better in the paper.
     """
-    b = len(anchors)
-    both = torch.cat([anchors, views])  # (2b, d')
-    left_out = torch.eye(2 * b, dtype=torch.bool, device=both.device)
+    whole = len(views)
+    mine = _places(anchors, share)  # (b,)
+    own = torch.cat([anchors, views[mine]])  # (2b, d')
+    both = torch.cat([share.gather(anchors), views])  # (2B, d')
+    themselves = torch.cat([mine, mine + whole])  # (2b,)
+    left_out = _ones_at(themselves, 2 * whole)  # (2b, 2B)
     if duplicates is not None:
         left_out = left_out | duplicates.repeat(2, 2)
-    scores = similarities(both, both, tau).masked_fill(left_out, -torch.inf)  # (2b, 2b)
-    partners = torch.arange(2 * b, device=both.device).roll(b)
-    return F.cross_entropy(scores, partners)
+    scores = similarities(own, both, tau).masked_fill(left_out, -torch.inf)
+    partners = torch.cat([mine + whole, mine])
+    return F.cross_entropy(scores, partners, reduction="sum") / (2 * whole)
 
 
-def opt1(anchors: Tensor, views: Tensor, tau: float, duplicates: Tensor | None = None) -> Tensor:
+def opt1(anchors: Tensor, views: Tensor, tau: float, duplicates: Tensor | None = None, share: Share = WHOLE) -> Tensor:
     """`base` with only the b terms whose anchor is the tuned copy's vector (section 3.2, first optimisation).
 
     anchors (b, d'), views (b, d') -> scalar. Z(i) = phi(c_i, h_i) + sum over j != i of [phi(c_i, c_j) + phi(c_i, h_j)].
     """
-    scores = similarities(anchors, torch.cat([anchors, views]), tau).unflatten(1, (2, -1))  # (b, 2, b)
-    return _loss(scores[:, 1].diagonal()[:, None], _log_sum_of_others(scores, duplicates))
+    mine = _places(anchors, share)
+    both = torch.cat([share.gather(anchors), views])  # (2B, d')
+    scores = similarities(anchors, both, tau).unflatten(1, (2, -1))  # (b, 2, B)
+    own = scores[:, 1].gather(1, mine[:, None])  # (b, 1)
+    return _loss(own, _log_sum_of_others(scores, mine, duplicates), len(views))
 
 
-def opt2(anchors: Tensor, views: Tensor, tau: float, duplicates: Tensor | None = None) -> Tensor:
+def opt2(anchors: Tensor, views: Tensor, tau: float, duplicates: Tensor | None = None, share: Share = WHOLE) -> Tensor:
     """`opt1` without the other anchors: all b - 1 other views are the negatives (section 3.2, second optimisation).
 
     anchors (b, d'), views (b, d') -> scalar. Z(i) = phi(c_i, h_i) + sum over j != i of phi(c_i, h_j).
     """
-    return opt3(anchors, views[:, None], tau, duplicates)
+    return opt3(anchors, views[:, None], tau, duplicates, share)
 
 
-def opt3(anchors: Tensor, views: Tensor, tau: float, duplicates: Tensor | None = None) -> Tensor:
+def opt3(anchors: Tensor, views: Tensor, tau: float, duplicates: Tensor | None = None, share: Share = WHOLE) -> Tensor:
     """SG-OPT: every view is a positive once; every view of the other sentences is a negative (section 3.2).
 
     anchors (b, d'), views (b, n, d') -> scalar: the mean over the b n pairs (i, k) of
     -log phi(c_i, h_ik) / [phi(c_i, h_ik) + sum over j != i and all m of phi(c_i, h_jm)]. The other views of sentence i
     are in neither place. When to use it: the paper's best, and the default.
     """
-    b, n, _ = views.shape
-    scores = similarities(anchors, views.flatten(0, 1), tau).view(b, b, n).transpose(1, 2)  # (b, n, b)
-    own = scores.diagonal(dim1=0, dim2=2).T  # (b, n)
-    return _loss(own, _log_sum_of_others(scores, duplicates))
+    whole, n, _ = views.shape
+    mine = _places(anchors, share)
+    scores = similarities(anchors, views.flatten(0, 1), tau).view(len(anchors), whole, n).transpose(1, 2)  # (b, n, B)
+    own = scores.gather(2, mine[:, None, None].expand(-1, n, 1))[:, :, 0]  # (b, n)
+    return _loss(own, _log_sum_of_others(scores, mine, duplicates), whole * n)
 
 
 LOSSES: Mapping[str, Loss] = {"base": base, "opt1": opt1, "opt2": opt2, "opt3": opt3}
 
 
-def _log_sum_of_others(scores: Tensor, duplicates: Tensor | None) -> Tensor:
-    """(b, m, b) -> (b, 1): log of the sum over j != i (and not a duplicate of i) and all m of exp(scores[i, m, j])."""
-    left_out = torch.eye(len(scores), dtype=torch.bool, device=scores.device)
+def _places(anchors: Tensor, share: Share) -> Tensor:
+    """(b,) the places of this process's sentences in the whole batch."""
+    return torch.arange(share.start, share.start + len(anchors), device=anchors.device)
+
+
+def _ones_at(places: Tensor, width: int) -> Tensor:
+    """(b,) -> (b, width), true at each row's place."""
+    return places[:, None] == torch.arange(width, device=places.device)
+
+
+def _log_sum_of_others(scores: Tensor, mine: Tensor, duplicates: Tensor | None) -> Tensor:
+    """(b, m, B) -> (b, 1): log of the sum over j != i (and not a duplicate of i) and all m of exp(scores[i, m, j])."""
+    left_out = _ones_at(mine, scores.shape[2])
     if duplicates is not None:
         left_out = left_out | duplicates
     return scores.masked_fill(left_out[:, None], -torch.inf).flatten(1).logsumexp(1, keepdim=True)
 
 
-def _loss(own: Tensor, others: Tensor) -> Tensor:
-    """Mean of -log exp(own) / (exp(own) + exp(others)); own (b, n), others (b, 1)."""
-    return (torch.logaddexp(own, others.expand_as(own)) - own).mean()
+def _loss(own: Tensor, others: Tensor, terms: int) -> Tensor:
+    """Sum of -log exp(own) / (exp(own) + exp(others)) over `terms`, those of all processes; (b, n), others (b, 1)."""
+    return (torch.logaddexp(own, others.expand_as(own)) - own).sum() / terms

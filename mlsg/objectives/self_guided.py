@@ -102,10 +102,13 @@ class SelfGuided:
         states = tuned.hidden_states(batch.input_ids, batch.attention_mask)
         anchors = pool(states, batch.attention_mask, self.encoder.pooling, self.encoder.layer)  # (b, d)
         views = self._positives(self.views(batch), batch)  # (b, n, d), or (b, d) where one is drawn
-        duplicates = batch.duplicates if self.settings.mask_duplicates else None
-        contrast = LOSSES[self.settings.loss]
-        loss = contrast(self.head(anchors), self.head(views), self.settings.temperature, duplicates)
-        return loss + self.settings.regulariser * self._drift(tuned) if self.settings.regulariser else loss
+        contrast, share = LOSSES[self.settings.loss], batch.share
+        duplicates = share.own(batch.duplicates) if self.settings.mask_duplicates else None
+        anchors = share.own(anchors)
+        views = share.gather(views)  # (B, ...), before the head: without gradient, they only travel one way
+        loss = contrast(self.head(anchors), self.head(views), self.settings.temperature, duplicates, share)
+        strength = self.settings.regulariser / share.processes
+        return loss + strength * self._drift(tuned) if strength else loss
 
     def _positives(self, views: Tensor, batch: Batch) -> Tensor:
         """All views for opt3; for the other losses one view a sentence, its layer drawn uniformly at each step."""
