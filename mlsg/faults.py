@@ -18,11 +18,16 @@ WRONG_COMMAND_LINE = 2
 
 
 def exit_code_of(command: Callable[[], object]) -> int:  # noqa: PLR0911 - one return an exit code
-    """Run `command` and return the exit code of design part 3; every failure is one line on stderr."""
+    """Run `command` and return the exit code of design part 3; every failure is one line on stderr.
+
+    typer answers an interrupt and an early exit by returning their code, and a command that ends well by None.
+    """
     from typer.exceptions import Abort, Exit, TyperException
 
     try:
-        command()
+        code = command()
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt
     except MlsgError as error:
         note(f"error: {error}")
         return error.exit_code
@@ -41,7 +46,7 @@ def exit_code_of(command: Callable[[], object]) -> int:  # noqa: PLR0911 - one r
         log = _write_log(traceback.format_exc(), sys.argv)
         note(f"error: a fault of mlsg ({type(error).__name__}), {log}; report it with that file")
         return OUR_FAULT
-    return 0
+    return code if isinstance(code, int) else 0
 
 
 def _write_log(trace: str, command: Sequence[str]) -> Path:

@@ -131,9 +131,9 @@ def test_members_add_up() -> None:
         assert sum(each.pairs for each in members) == whole.pairs
 
 
-def test_starter_sets_are_declared_for_six_languages() -> None:
+def test_starter_sets_are_declared_for_fourteen_languages() -> None:
     starters = {each.languages[0]: each for each in CATALOG.all_sets() if each.family == "starter"}
-    assert set(starters) == {"en", "es", "ar", "tr", "de", "fr"}
+    assert set(starters) == {"en", "es", "ar", "tr", "de", "fr", "it", "pt", "nl", "pl", "ru", "zh", "ja", "ko"}
     assert {(each.root, each.made, each.primary) for each in starters.values()} == {
         ("starter", "written_for_project", False)
     }
