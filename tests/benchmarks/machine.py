@@ -12,7 +12,7 @@ _FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 
 
 def describe() -> str:
-    """One line: processor, cores, vector instructions, memory, torch and its threads, the GPU where there is one."""
+    """One line: processor, cores, vector instructions, memory, torch and its threads, the GPU, and how busy it is."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     flags = _cpu_facts().get("flags", "").split()
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
@@ -23,6 +23,7 @@ def describe() -> str:
             f"{_memory_gib():.0f} GiB",
             f"torch {torch.__version__}, {torch.get_num_threads()} threads",
             gpu,
+            f"load {os.getloadavg()[0]:.1f}",
         ]
     )
 

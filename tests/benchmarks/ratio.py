@@ -1,7 +1,7 @@
 """Ratios from one run: two things timed alternately, so that whatever else the machine does falls on both.
 
-    found = alternate(ours, theirs, pairs=5)
-    print(found.line("step"))
+found = alternate(ours, theirs, pairs=5)
+print(found.line("step"))
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ class Comparison:
 
     ours: tuple[float, ...]
     theirs: tuple[float, ...]
+    processor: float | None = None
+    """The median ratio of processor time: with one thread the steadier figure on a machine that others use too."""
 
     @property
     def ratios(self) -> tuple[float, ...]:
@@ -33,10 +35,11 @@ class Comparison:
 
     def line(self, name: str, ours: str = "mlsg", theirs: str = "straightforward") -> str:
         """What is printed of it."""
-        return (
+        said = (
             f"{name}: {ours} {median(self.ours):.4g} s, {theirs} {median(self.theirs):.4g} s, "
             f"ratio {self.ratio:.2f} ({min(self.ratios):.2f} to {max(self.ratios):.2f}, {len(self.ratios)} pairs)"
         )
+        return said if self.processor is None else f"{said}, of processor time {self.processor:.2f}"
 
 
 def alternate(
@@ -44,12 +47,16 @@ def alternate(
 ) -> Comparison:
     """Run both `pairs` times, each in turn being first; `warmup` runs of each before that are not counted."""
     seconds: tuple[list[float], list[float]] = ([], [])
+    processor: tuple[list[float], list[float]] = ([], [])
     for pair in range(-warmup, pairs):
         for side in (0, 1) if pair % 2 else (1, 0):
+            began = time.process_time()
             spent = timed((ours, theirs)[side])
             if pair >= 0:
                 seconds[side].append(spent)
-    return Comparison(tuple(seconds[0]), tuple(seconds[1]))
+                processor[side].append(time.process_time() - began)
+    steadier = median(theirs / max(ours, 1e-9) for ours, theirs in zip(*processor, strict=True))
+    return Comparison(tuple(seconds[0]), tuple(seconds[1]), None if torch.cuda.is_available() else steadier)
 
 
 def timed(work: Callable[[], object]) -> float:
