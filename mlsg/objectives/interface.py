@@ -43,6 +43,11 @@ class Share:
     """Where the sentences of this process begin in the whole batch."""
     processes: int = 1
 
+    @property
+    def places(self) -> slice:
+        """Which sentences of the whole batch this process computes."""
+        return slice(None)
+
     def own(self, rows: Tensor) -> Tensor:
         """(b, ...) without the filling that a process without any sentence computes to keep in step."""
         return rows

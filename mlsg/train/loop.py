@@ -2,7 +2,8 @@
 
 A step is a function of (seed, step): the order of sentences, the dropout masks and every draw of the objective are
 keyed and not carried along. A killed training therefore goes on from its last checkpoint and ends with the same bits,
-on the same machine with the same number of threads. The loop names no method.
+on the same machine with the same number of threads. The loop names no method. It runs in each of the processes of a
+`Team`: all of them take the same steps and the same decisions, and the first of them reads and writes.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from mlsg.train.divergence import check_losses, check_measurement, collapse_boun
 from mlsg.train.draws import draw_below, seed_of
 from mlsg.train.optimiser import adamw, learning_rate, moments, restore_moments, set_learning_rate
 from mlsg.train.order import Plan, order
+from mlsg.train.processes import ALONE, Team
 from mlsg.train.text import TokenisedText
 
 _LOOK_EVERY = 10
@@ -68,6 +70,7 @@ class Run:
     scratch: Path
     checkpoint_every: int
     accelerator: Accelerator
+    team: Team = ALONE
 
 
 def fit(run: Run) -> State:
@@ -82,7 +85,7 @@ def fit(run: Run) -> State:
 
 
 class _Step(nn.Module):
-    """Forward is the loss, so that whatever wraps a module for many processes sees the whole computation."""
+    """Everything that is trained, as one module."""
 
     def __init__(self, tuned: Backbone, objective: Objective) -> None:
         super().__init__()
@@ -96,7 +99,7 @@ class _Loop:
     def __init__(self, run: Run) -> None:
         self.r, self.s = run, run.settings
         self.plan = Plan(len(run.text), self.s.batch_size, self.s.epochs, self.s.max_steps)
-        self.module = run.accelerator.prepare_model(_Step(run.tuned, run.objective))
+        self.module = _Step(run.tuned, run.objective).to(run.accelerator.device)
         self.trained = _trained(run)
         self.optimiser = adamw(self.trained, self.s)
         self.state = State()
@@ -122,29 +125,35 @@ class _Loop:
     def _step(self) -> np.ndarray:
         step, settings = self.state.step, self.s
         epoch, within = self.plan.place(step)
-        batch = self._batch(epoch, self.plan.rows(step, self.order(epoch)))
-        torch.manual_seed(seed_of(settings.seed, "dropout", epoch, within))
+        rows = self.plan.rows(step, self.order(epoch))
+        batch = self._batch(epoch, rows)
+        rank = [self.r.team.rank] if self.r.team.rank else []  # the first draws the masks that it would draw alone
+        torch.manual_seed(seed_of(settings.seed, "dropout", epoch, within, *rank))
         set_learning_rate(self.optimiser, learning_rate(step, self.plan.steps, settings))
         with self._precision():
             loss = self.module(batch)
         self.r.accelerator.backward(loss)
+        self.r.team.sum_gradients(self.trained.values())
         if settings.clip:
             self.r.accelerator.clip_grad_norm_(self.trained.values(), settings.clip)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self.pending.append(loss.detach())
         self.state.step += 1
-        return batch.rows  # type: ignore[return-value]
+        return rows
 
-    def _batch(self, epoch: int, rows: np.ndarray) -> Batch:
-        seed, device = self.s.seed, self.r.accelerator.device
+    def _batch(self, epoch: int, whole: np.ndarray) -> Batch:
+        """This process's part of the batch whose sentences are `whole`."""
+        seed, device, share = self.s.seed, self.r.accelerator.device, self.r.team.part(len(whole))
+        rows = whole[share.places]
         ids, mask = self.r.text.batch(rows)
         return Batch(
             rows,  # type: ignore[arg-type]
             ids.to(device, non_blocking=True),
             mask.to(device, non_blocking=True),
-            self.r.text.duplicates(rows).to(device, non_blocking=True),
+            self.r.text.duplicates(whole)[share.places].to(device, non_blocking=True),
             lambda purpose, bound: [draw_below(bound, seed, purpose, epoch, int(row)) for row in rows],
+            share,
         )
 
     def _after_step(self) -> None:
@@ -164,7 +173,9 @@ class _Loop:
 
     def _look(self) -> float:
         """Fetch the losses of the last steps and add them up in the order of the steps. Returns the newest."""
-        values = torch.stack(self.pending).tolist()
+        losses = torch.stack(self.pending)
+        self.r.team.sum_([losses])
+        values = losses.tolist()
         self.pending.clear()
         check_losses(values, self.state.step, self.s, self.r.scratch)
         for value in values:
@@ -186,7 +197,7 @@ class _Loop:
         if seen.dev is not None and state.step:
             if state.best_dev is None or seen.dev > state.best_dev:
                 state.best_step, state.best_dev, state.without_best = state.step, seen.dev, 0
-                if self.s.keep == "best":
+                if self.s.keep == "best" and self.r.team.leads:
                     save_best(self.r.scratch, state.step, self._tuned_weights())
             else:
                 state.without_best += 1
@@ -196,23 +207,26 @@ class _Loop:
         return bool(self.s.patience) and self.state.without_best >= self.s.patience
 
     def _keep(self) -> None:
-        """Put back the weights that were best, where they are asked for and known."""
-        if self.s.keep == "best" and self.state.best_step not in {0, self.state.step}:
+        """Put back the weights that were best, where they are asked for and known; they matter in the first process."""
+        if self.r.team.leads and self.s.keep == "best" and self.state.best_step not in {0, self.state.step}:
             _load(self._tuned_weights(), load_best(self.r.scratch, self.state.best_step))
 
     def _save(self) -> None:
+        if not self.r.team.leads:
+            return
         weights = {f"weights/{name}": value for name, value in self.trained.items()}
         tensors = {**weights, **moments(self.optimiser, self.trained)}
         save_checkpoint(self.r.scratch, self.state.step, Checkpoint(tensors, dataclasses.asdict(self.state)))
 
     def _resume(self) -> None:
-        found = latest_checkpoint(self.r.scratch)
-        if found is None:
+        found = latest_checkpoint(self.r.scratch) if self.r.team.leads else None
+        tensors, state = self.r.team.tensors_of_first(found and found.tensors, found and found.state)
+        if state is None:
             return
-        self.state = State(**found.state)
-        weights = {name.removeprefix("weights/"): t for name, t in found.tensors.items() if name.startswith("weights/")}
+        self.state = State(**state)
+        weights = {name.removeprefix("weights/"): t for name, t in tensors.items() if name.startswith("weights/")}
         _load(self.trained, weights)
-        kept = {name: tensor for name, tensor in found.tensors.items() if not name.startswith("weights/")}
+        kept = {name: tensor for name, tensor in tensors.items() if not name.startswith("weights/")}
         restore_moments(self.optimiser, self.trained, kept)
         console.note(f"going on from the checkpoint of step {self.state.step}")
 
