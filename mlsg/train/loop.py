@@ -220,7 +220,7 @@ class _Loop:
 
     def _resume(self) -> None:
         found = latest_checkpoint(self.r.scratch) if self.r.team.leads else None
-        tensors, state = self.r.team.tensors_of_first(found and found.tensors, found and found.state)
+        tensors, state = self.r.team.tensors_of_first(found.tensors if found else {}, found.state if found else None)
         if state is None:
             return
         self.state = State(**state)

@@ -1,7 +1,8 @@
 """Many processes that train as one: who works on which sentences, and what travels between them.
 
-Every process holds all weights, works on its part of each batch, and adds up its gradient with those of the others; after
-that all take the same step. Loss and gradients are those of one process with the whole batch, up to the order of sums.
+Every process holds all weights, works on its part of each batch, and adds up its gradient with those of the others;
+after that all take the same step. Loss and gradients are those of one process with the whole batch, up to the order of
+sums.
 
 Why the gradients are added up here and torch's DistributedDataParallel is not used: it averages where parts of one mean
 have to be summed; it sends a bucket as soon as one backward pass has filled it, while gradient caching makes several
@@ -18,7 +19,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ class Team:
 
     rank: int = 0
     size: int = 1
-    device: torch.device = torch.device("cpu")
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     explain: Callable[[RuntimeError], BaseException] = lambda error: error
     """What to raise when the others cannot be reached."""
 
@@ -91,19 +92,17 @@ class Team:
         first, absent, second = sent.tolist()
         return None if absent else first, second
 
-    def tensors_of_first(self, tensors: Mapping[str, Tensor] | None, state: Any) -> tuple[dict[str, Tensor], Any]:
+    def tensors_of_first(self, tensors: Mapping[str, Tensor], state: Any) -> tuple[dict[str, Tensor], Any]:
         """Tensors by name and a JSON-able state, as process 0 has them; what the others hand in does not matter."""
         if self.size == 1:
-            return dict(tensors or {}), state
-        listed = {n: (str(t.dtype).removeprefix("torch."), list(t.shape)) for n, t in (tensors or {}).items()}
+            return dict(tensors), state
+        listed = {n: (str(t.dtype).removeprefix("torch."), list(t.shape)) for n, t in tensors.items()}
         header = self._text_of_first(json.dumps([state, listed]))
         state, listed = json.loads(header)
         found = {}
         for name, (dtype, shape) in listed.items():
-            own = (
-                tensors[name] if self.leads and tensors is not None else torch.empty(shape, dtype=getattr(torch, dtype))
-            )
-            sent = own.to(self.device).contiguous()
+            empty = torch.empty(shape, dtype=getattr(torch, dtype))
+            sent = tensors.get(name, empty).to(self.device).contiguous()
             self._from_first(sent)
             found[name] = sent
         return found, state
@@ -150,13 +149,15 @@ class Part(Share):
 
     @property
     def places(self) -> slice:
-        """Which of the batch's sentences to compute."""
+        """As in `Share`; the first sentence where there is none of one's own."""
         return slice(self.start, self.start + self._own) if self._own else slice(0, 1)
 
     def own(self, rows: Tensor) -> Tensor:
+        """As in `Share`."""
         return rows[: self._own]
 
     def gather(self, rows: Tensor) -> Tensor:
+        """As in `Share`."""
         gathered: Tensor = _Gather.apply(self.own(rows), self._team, self._sizes)
         return gathered
 
