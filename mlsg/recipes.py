@@ -63,7 +63,10 @@ class TrainSettings:
     dev: Annotated[str, "pair set that picks the best weights; none: no dev evaluation"] = "stsb.en@dev"
     dev_every: Annotated[int, "steps between two dev evaluations", Between(1)] = 50
     keep: Annotated[Literal["best", "last"], "which weights are saved: best on dev, or last"] = "best"
-    patience: Annotated[int, "stop after this many dev evaluations without a new best; 0: never", Between(0)] = 10
+    patience: Annotated[int, "stop after this many dev evaluations that `stopping` counts; 0: never", Between(0)] = 10
+    stopping: Annotated[
+        Literal["best", "drops"], "best: those since the best; drops: all below the one before, as in the authors' code"
+    ] = "best"
     collapse_above: Annotated[float, "stop when random pairs have a mean cosine above this", Between(0, 1)] = 0.995
     precision: Annotated[Precision, "float32, or bf16 autocast"] = "float32"
     seed: Annotated[int, "seed of the order, the head, the dropout and every other draw", Between(0)] = 1

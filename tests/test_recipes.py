@@ -36,7 +36,7 @@ def test_the_authors_code_differs_where_the_reference_says_it_does() -> None:
     recipe = load_recipe("authors_code")
     assert recipe.objective["view_pooling"] == "mean"
     assert recipe.objective["guide_dropout"] is True
-    assert recipe.train.keep == "last"
+    assert (recipe.train.keep, recipe.train.stopping, recipe.train.patience) == ("last", "drops", 10)
 
 
 def test_assignments_come_last() -> None:

@@ -33,6 +33,7 @@ from mlsg.train.draws import draw_below, seed_of
 from mlsg.train.optimiser import adamw, learning_rate, moments, restore_moments, set_learning_rate
 from mlsg.train.order import Plan, order
 from mlsg.train.processes import ALONE, Team
+from mlsg.train.stopping import out_of_patience
 from mlsg.train.text import TokenisedText
 
 _LOOK_EVERY = 10
@@ -204,7 +205,7 @@ class _Loop:
         return seen.dev
 
     def _out_of_patience(self) -> bool:
-        return bool(self.s.patience) and self.state.without_best >= self.s.patience
+        return out_of_patience(self.state.history, self.state.without_best, self.s)
 
     def _keep(self) -> None:
         """Put back the weights that were best, where they are asked for and known; they matter in the first process."""

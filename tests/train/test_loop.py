@@ -220,8 +220,18 @@ def test_patience_counts_from_the_best(small: Small, monkeypatch: pytest.MonkeyP
     assert (state.best_step, state.step) == (20, 35)
 
 
-def test_patience_zero_never_stops(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
-    small.train.update(epochs=3, patience=0)
+def test_drops_are_counted_against_the_evaluation_before_and_never_forgiven(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small.train.update(epochs=20, patience=3, stopping="drops")
+    scripted(monkeypatch, [0.3, 0.2, 0.4, 0.4, 0.5, 0.45, 0.6, 0.7, 0.65, 0.8])  # drops at 5, 25 and 40
+    state, _ = small.run()
+    assert (state.best_step, state.step) == (35, 40)
+
+
+@pytest.mark.parametrize("stopping", ["best", "drops"])
+def test_patience_zero_never_stops(stopping: str, small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    small.train.update(epochs=3, patience=0, stopping=stopping)
     scripted(monkeypatch, [0.9, *(0.5 - 0.01 * n for n in range(6))])
     assert small.run()[0].step == 30
 
