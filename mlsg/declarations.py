@@ -95,7 +95,9 @@ class Corpus:
 _FILE_KEYS = {item.name for item in dataclasses.fields(Files)} - {"paths"}
 _SET_KEYS = {item.name for item in dataclasses.fields(PairSet)} - {"name"} | {"members"} | _FILE_KEYS
 _CORPUS_KEYS = {item.name for item in dataclasses.fields(Corpus)} - {"name", "lang"} | _FILE_KEYS
-_COMPRESSED = (".xz", ".gz")
+PACKED = (".xz", ".gz", ".zst")
+"""Endings of packed text files, in the order in which they are looked for."""
+
 _BY_SUFFIX: Mapping[str, Mapping[str, Any]] = {
     ".tsv": {"reader": "delimited", "delimiter": "\t", "quoted": False},
     ".txt": {"reader": "delimited", "delimiter": "\t", "quoted": False},
@@ -172,7 +174,7 @@ def _guess(
 ) -> dict[str, Any]:
     """What the suffix says: `pairs.csv.xz` is comma-separated and quoted; a header is there when columns have names."""
     pure = PurePosixPath(path)
-    suffix = PurePosixPath(pure.stem).suffix if pure.suffix in _COMPRESSED else pure.suffix
+    suffix = PurePosixPath(pure.stem).suffix if pure.suffix in PACKED else pure.suffix
     guess = dict(_BY_SUFFIX.get(suffix, {}))
     if suffix == ".txt":
         guess["reader"] = text_reader

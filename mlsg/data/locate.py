@@ -6,12 +6,10 @@ import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
 
-from mlsg.declarations import Corpus, Files, HubSource, PairSet
+from mlsg.declarations import PACKED, Corpus, Files, HubSource, PairSet
 from mlsg.errors import SettingError
 from mlsg.files import canonical_json, sha256_file, sha256_text
 from mlsg.packaged import starter_folder
-
-_COMPRESSED = (".xz", ".gz")
 
 
 def find_files(files: Iterable[Files], root: str, data_root: Path | None) -> tuple[tuple[Path, ...], str]:
@@ -65,9 +63,9 @@ def _folders(root: str, data_root: Path | None) -> list[Path]:
 
 
 def _find(path: str, folders: Iterable[Path]) -> Path | None:
-    plain = path.removesuffix(Path(path).suffix) if Path(path).suffix in _COMPRESSED else path
+    plain = path.removesuffix(Path(path).suffix) if Path(path).suffix in PACKED else path
     for folder in folders:
-        for name in dict.fromkeys((path, plain, *(plain + suffix for suffix in _COMPRESSED))):
+        for name in dict.fromkeys((path, plain, *(plain + suffix for suffix in PACKED))):
             if (folder / name).is_file():
                 return folder / name
     return None

@@ -9,20 +9,15 @@ that names file, line and column; nothing is guessed and nothing passed over.
 from __future__ import annotations
 
 import csv
-import gzip
-import io
 import json
-import lzma
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
-from mlsg.data.readers.text import BROKEN
+from mlsg.data.readers.text import cannot_open, is_packed, raw_lines, text_lines
 from mlsg.errors import DataError
 from mlsg.files import sha256_file
 
-_PACKED = (".gz", ".xz", ".zst")
-_LONGEST_LINE = 1 << 26  # bytes; a longer one is a file of another kind, and would fill the memory
 _LARGEST_CELL = 1 << 24  # characters; a larger one is a quote that was never closed
 _ROWS_AT_ONCE = 4096
 
@@ -37,7 +32,7 @@ def kind_of(path: Path) -> str:
     if not path.exists():
         raise DataError(f"there is no file {path}", "check the path given with --source")
     suffixes = [suffix.lower() for suffix in path.suffixes]
-    packed = suffixes.pop() if suffixes and suffixes[-1] in _PACKED else ""
+    packed = suffixes.pop() if is_packed(path) else ""
     kind = suffixes[-1].removeprefix(".") if suffixes else ""
     if kind not in _READERS or (packed and kind == "parquet"):
         known = ", ".join(f".{known}" for known in _READERS)
@@ -66,13 +61,13 @@ def stream_sources(paths: Sequence[Path], column: str = "text") -> Iterator[str]
 
 
 def _read_lines(path: Path, column: str) -> Iterator[str]:
-    for line in _lines(path):
+    for line in text_lines(path):
         if line.strip():
             yield line
 
 
 def _read_json_lines(path: Path, column: str) -> Iterator[str]:
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(text_lines(path), start=1):
         if not line.strip():
             continue
         where = f"{path}, line {number}"
@@ -88,12 +83,12 @@ def _read_json_lines(path: Path, column: str) -> Iterator[str]:
 
 def _read_csv(path: Path, column: str) -> Iterator[str]:
     csv.field_size_limit(_LARGEST_CELL)
-    rows = csv.reader((f"{line}\n" for line in _lines(path)), strict=True)
+    rows = csv.reader(raw_lines(path), strict=True)
     return _column(_numbered(rows, path), column, path, "quote cells that hold a comma, a quote or a line break")
 
 
 def _read_tsv(path: Path, column: str) -> Iterator[str]:
-    rows = ((number, line.split("\t")) for number, line in enumerate(_lines(path), start=1))
+    rows = ((number, line.split("\t")) for number, line in enumerate(text_lines(path), start=1))
     return _column(rows, column, path, "a .tsv file is read without quotes: name it .csv if it is comma-separated")
 
 
@@ -171,52 +166,11 @@ def _no_column(where: str, column: str, names: Sequence[str]) -> DataError:
     return DataError(problem, f"name one with --column; there are: {there}")
 
 
-def _lines(path: Path) -> Iterator[str]:
-    """Yield the lines of a text file without their ends and without a BOM."""
-    number = 0
-    with _open(path) as file:
-        try:
-            for number, data in enumerate(iter(lambda: file.readline(_LONGEST_LINE + 1), b""), start=1):
-                line = _decode(data, f"{path}, line {number}").removesuffix("\n").removesuffix("\r")
-                yield line.removeprefix("\ufeff") if number == 1 else line
-        except BROKEN as error:
-            raise DataError(f"{path}, after line {number}: broken file ({error})", "fetch the file again") from None
-
-
-def _open(path: Path) -> IO[bytes]:
-    packed = path.suffix.lower()
-    try:
-        if packed == ".gz":
-            return cast("IO[bytes]", gzip.open(path, "rb"))
-        if packed == ".xz":
-            return lzma.open(path, "rb")
-        if packed == ".zst":
-            # pyarrow, not the zstandard package, which takes a file that was cut off for one that ends there.
-            import pyarrow
-
-            return io.BufferedReader(pyarrow.input_stream(str(path), compression="zstd"))
-        return path.open("rb")
-    except OSError as error:
-        raise DataError(f"{path} cannot be opened: {error.strerror or error}", "check its permissions") from None
-
-
-def _decode(data: bytes, where: str) -> str:
-    if len(data) > _LONGEST_LINE:
-        raise DataError(f"{where}: longer than {_LONGEST_LINE >> 20} MiB", "give a file with one sentence a line")
-    if b"\0" in data:
-        raise DataError(f"{where}: NUL byte, so this is a binary file or UTF-16", "give a text file in UTF-8")
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        problem = f"{where}, byte {error.start + 1}: 0x{data[error.start]:02x} is no UTF-8"
-        raise DataError(problem, "give a text file in UTF-8") from None
-
-
 def _sha256(path: Path) -> str:
     try:
         return sha256_file(path)
     except OSError as error:
-        raise DataError(f"{path} cannot be opened: {error.strerror or error}", "check its permissions") from None
+        raise cannot_open(path, error) from None
 
 
 def _files_in(folder: Path) -> str:

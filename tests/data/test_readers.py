@@ -7,15 +7,18 @@ import json
 import lzma
 from pathlib import Path
 
+import pyarrow
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mlsg.data.readers import text
 from mlsg.errors import DataError, SettingError
 from tests.data.written import read, rows_of
 
 EXPECTED = [("A cat sleeps.", "Kedi uyuyor.", 4.5), ("", "空の文。", 0.0), ("“Café” 🙂", "naïve", 2.0)]
 TSV = "sentence1\tsentence2\tscore\n" + "".join(f"{a}\t{b}\t{s}\n" for a, b, s in EXPECTED)
+_ZST = pyarrow.compress(TSV.encode(), codec="zstd", asbytes=True)
 
 
 @pytest.mark.parametrize(
@@ -26,6 +29,9 @@ TSV = "sentence1\tsentence2\tscore\n" + "".join(f"{a}\t{b}\t{s}\n" for a, b, s i
         ('files = "p.tsv"', {"p.tsv": "\ufeff" + TSV.removesuffix("\n")}),
         ('files = "p.tsv"', {"p.tsv.xz": lzma.compress(TSV.encode())}),
         ('files = "p.tsv.gz"', {"p.tsv.gz": gzip.compress(TSV.encode())}),
+        ('files = "p.tsv"', {"p.tsv.zst": _ZST}),
+        ('files = "p.tsv.zst"', {"p.tsv.zst": _ZST}),
+        ('files = "p.tsv.zst"', {"p.tsv": TSV}),
         ('files = "p.tsv.xz"', {"p.tsv": TSV}),
         ('files = "p.txt"\ncolumns = [0, 1, 2]', {"p.txt": TSV.partition("\n")[2]}),
         (
@@ -134,6 +140,8 @@ BAD = [
     ),
     ("no encoding", 'files = "p.tsv"\nencoding = "utf-9"', {"p.tsv": TSV}, ["utf-9"]),
     ("cut off", 'files = "p.tsv"', {"p.tsv.xz": lzma.compress(TSV.encode())[:-20]}, ["broken file"]),
+    ("cut off zst", 'files = "p.tsv"', {"p.tsv.zst": _ZST[:-5]}, ["broken file"]),
+    ("not zst", 'files = "p.tsv"', {"p.tsv.zst": TSV}, ["broken file"]),
     ("not xz", 'files = "p.tsv"', {"p.tsv.xz": TSV}, ["broken file"]),
     ("not gzip", 'files = "p.tsv"', {"p.tsv.gz": TSV}, ["broken file"]),
     (
@@ -247,3 +255,47 @@ def test_a_bad_declaration_says_what_to_mend(tmp_path: Path, table: str, said: s
         read(tmp_path, table, {"p.tsv": TSV})
     assert said in str(caught.value)
     assert "xx.toml" in str(caught.value)
+
+
+def test_a_packed_xml_file_that_was_cut_off_is_not_taken_for_a_whole_one(tmp_path: Path) -> None:
+    rows = "".join(f'<pair s="{number % 5}"><t>{number * 7919}</t><h>b</h></pair>' for number in range(9000))
+    packed = pyarrow.compress(f"<all>{rows}</all>".encode(), codec="zstd", asbytes=True)
+    table = 'files = "p.xml.zst"\ncolumns = ["t", "h", "@s"]'
+    assert len(rows_of(read(tmp_path, table, {"p.xml.zst": packed}))) == 9000
+    with pytest.raises(DataError, match=r"after pair \d+: broken file"):
+        read(tmp_path, table, {"p.xml.zst": packed[: len(packed) // 2]})
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("size", [1, 7, 8, 64])
+def test_where_blocks_end_does_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, end: str) -> None:
+    lines = ["\ufeffone", "", "zwei ä", "三 猫猫猫", "x" * 40, "", "last"]
+    path = tmp_path / "a.txt"
+    monkeypatch.setattr(text, "_BLOCK", size)
+    for final in ("", end):
+        path.write_bytes((end.join(lines) + final).encode())
+        assert list(text.text_lines(path)) == ["one", *lines[1:]]
+        assert list(text.raw_lines(path)) == [line.rstrip("\n") + "\n" for line in _kept_ends(path)]
+    path.write_bytes("\n".join(lines).encode() + b"\n\xff\nafter")
+    read_so_far: list[str] = []
+    with pytest.raises(DataError, match="line 8, column 1"):
+        read_so_far.extend(text.text_lines(path))
+    assert len(read_so_far) == 7
+
+
+def _kept_ends(path: Path) -> list[str]:
+    with path.open(encoding="utf-8-sig", newline="\n") as file:
+        return list(file)
+
+
+def test_a_line_that_is_too_long_is_refused_whatever_follows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.txt"
+    monkeypatch.setattr(text, "_BLOCK", 8)
+    monkeypatch.setattr(text, "_LONGEST_LINE", 20)
+    for long, fits in (("x" * 20, True), ("x" * 21, False), ("x" * 60, False)):
+        path.write_text(f"short\n{long}\nafter\n")
+        if fits:
+            assert list(text.text_lines(path)) == ["short", long, "after"]
+        else:
+            with pytest.raises(DataError, match="line 2: longer than"):
+                list(text.text_lines(path))

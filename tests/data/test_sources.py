@@ -134,8 +134,8 @@ def test_a_wrong_parquet_column_lists_those_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("a.txt", b"good\n\xff\xfe\n", "line 2, byte 1: 0xff is no UTF-8"),
-        ("a.txt", "Latin é\n".encode("latin-1"), "line 1, byte 7: 0xe9"),
+        ("a.txt", b"good\n\xff\xfe\n", "line 2, column 1: byte 0xff is no UTF-8"),
+        ("a.txt", "Latin é\n".encode("latin-1"), "line 1, column 7: byte 0xe9 is no UTF-8"),
         ("a.txt", "x\n".encode("utf-16"), "line 1: NUL byte"),
         ("a.txt", b"good\n\x7fELF\0\0", "line 2: NUL byte"),
         ("a.csv", "text,n\nHello, world,1\n", "line 2: 3 columns where the header has 2"),
