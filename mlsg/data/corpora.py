@@ -18,8 +18,8 @@ def stream_corpus(corpus: Corpus, data_root: Path | None, hub: Hub) -> tuple[str
     """The corpus's fingerprint, and its raw sentences (or documents), file by file or split by split.
 
     Within a record the text columns follow one another: both sentences of row 1, then both of row 2. Raises
-    SettingError for a --data-root that is no folder, DataError when the text is nowhere, HubUnreachableError when it is
-    on the hub and the hub is out of reach; reading raises what the readers and the hub raise.
+    SettingError for a --data-root that is no folder, DataError when the text is nowhere or the hub does not give it
+    out, HubUnreachableError when the hub is out of reach; reading raises what the readers and the hub raise.
     """
     paths, no_files = find_files(corpus.files, corpus.root, data_root)
     if paths:
@@ -31,12 +31,11 @@ def stream_corpus(corpus: Corpus, data_root: Path | None, hub: Hub) -> tuple[str
 
 
 def _pinned(source: HubSource, corpus: Corpus, no_files: str, hub: Hub) -> HubSource:
-    why = hub.available(source)
-    revision = None if why else hub.resolve(source.path, source.revision, "dataset")
-    if revision is None:
-        problem = f"corpus {corpus.name}: {no_files}; hub data set {source.path}: {why or hub.why_unreachable()}"
-        raise HubUnreachableError(problem, "connect, or give --data-root, or --source with files of your own")
-    return dataclasses.replace(source, revision=revision)
+    try:
+        return dataclasses.replace(source, revision=hub.check(source))
+    except (DataError, HubUnreachableError) as error:
+        problem = f"corpus {corpus.name}: {no_files}; {error.problem}"
+        raise type(error)(problem, f"{error.remedy}, or give --source with files of your own") from None
 
 
 def _from_files(corpus: Corpus, paths: Sequence[Path]) -> Iterator[str]:

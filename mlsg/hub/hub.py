@@ -71,13 +71,18 @@ class Hub:
         """As `rows`, for data too large to fetch first: read while it arrives, and not kept."""
         return streams.read_stream(source, self._commit_at_hand(source), self.patience)
 
+    def check(self, source: HubSource) -> str:
+        """The commit whose rows can be had now; found out within seconds. Raises as `rows` does."""
+        brief = Hub(self.workspace, self.patience.shorter())
+        commit = brief._commit_at_hand(source)
+        if not cached_table(source, commit):
+            rows.check(ask("dataset", source.path, commit, brief.patience))
+        return commit
+
     def available(self, source: HubSource) -> str:
         """Empty, or one line: why the rows cannot be had now, and what to do where connecting is not enough."""
-        brief = Hub(self.workspace, self.patience.shorter())
         try:
-            commit = brief._commit_at_hand(source)
-            if not cached_table(source, commit):
-                rows.check(ask("dataset", source.path, commit, brief.patience))
+            self.check(source)
         except HubUnreachableError as error:
             return error.problem
         except MlsgError as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mlsg.catalog import Corpus, load_catalog
+from mlsg.catalog import Corpus, HubSource, load_catalog
 from mlsg.data.corpora import stream_corpus
 from mlsg.errors import DataError, HubUnreachableError, SettingError
 from tests.data.written import PretendedHub, write
@@ -95,10 +95,23 @@ def test_no_text_anywhere_says_what_to_do(tmp_path: Path) -> None:
         stream_corpus(ENGLISH.corpus("stsb"), tmp_path, PretendedHub(why="no network here"))
     for words in ("sts-train.csv is not under", "mteb/stsbenchmark-sts", "no network here", "--source"):
         assert words in str(caught.value)
+    assert str(caught.value).count("data set") == 1
     with pytest.raises(DataError, match=r"s\.txt is not under"):
         stream_corpus(_corpus(tmp_path, 'files = "s.txt"', {}), None, PretendedHub())
     with pytest.raises(SettingError, match="--data-root"):
         stream_corpus(ENGLISH.corpus("stsb"), tmp_path / "nowhere", PretendedHub())
+
+
+def test_a_data_set_that_the_hub_does_not_give_out_is_no_matter_of_the_network(tmp_path: Path) -> None:
+    class Refusing(PretendedHub):
+        def check(self, source: HubSource) -> str:
+            raise DataError(f"data set {source.path} is gated", "accept its terms and set HF_TOKEN")
+
+    with pytest.raises(DataError) as caught:
+        stream_corpus(ENGLISH.corpus("stsb"), tmp_path, Refusing())
+    assert caught.value.exit_code == 3
+    assert caught.value.problem.endswith("; data set mteb/stsbenchmark-sts is gated")
+    assert caught.value.remedy.startswith("accept its terms and set HF_TOKEN, or give --source")
 
 
 def test_a_bad_line_is_named_when_it_is_reached(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from mlsg.catalog import Catalog, HubSource, load_catalog
 from mlsg.data.pairs import GradedPairs, Located, locate, read_pairs
+from mlsg.errors import HubUnreachableError
 from mlsg.hub import Hub
 
 
@@ -26,6 +27,11 @@ class PretendedHub(Hub):
 
     def why_unreachable(self) -> str:
         return self.why
+
+    def check(self, source: HubSource) -> str:
+        if source.path not in self.tables:
+            raise HubUnreachableError(f"data set {source.path} is out of reach ({self.why})", "connect to the network")
+        return self.resolve(source.path, source.revision) or ""
 
     def available(self, source: HubSource) -> str:
         return "" if source.path in self.tables else self.why

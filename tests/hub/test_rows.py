@@ -186,6 +186,7 @@ def test_a_gated_data_set_asks_for_the_token_and_the_token_is_sent(
         assert reply.error == "DataError" and "is gated" in reply.text and "HF_TOKEN" in reply.text
         assert "hf_" not in reply.text
         assert "HF_TOKEN" in worker.call("available", source={"path": "owner/gated"}).value
+        assert worker.call("check", source={"path": "owner/gated"}).error == "DataError"
     right = start_worker(tmp_path / "right", HF_TOKEN="hf_secret")
     assert right.rows("owner/gated").value == list(PAIRS)
     assert "Bearer hf_secret" in {request.authorization for request in quiet_server.asked("owner/gated")}
