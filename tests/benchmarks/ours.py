@@ -13,9 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest.mock import patch
 
+import numpy as np
 import torch
 
 from mlsg.data.pairs import GradedPairs
+from mlsg.objectives.views import GuideViews
 from mlsg.pipeline import Surroundings, run_prepare, surroundings
 from mlsg.prepare import read_sentences
 from mlsg.recipes import Recipe, load_recipe
@@ -35,10 +37,18 @@ class Ours:
     loop: training_loop._Loop
     texts: Sequence[str]
 
+    @property
+    def guide_in_step(self) -> bool:
+        """Whether the guide reads the batch at each step; False where its views are stored."""
+        return isinstance(self.loop.r.objective.views, GuideViews)  # type: ignore[attr-defined]
+
+    def rows_of(self, step: int) -> np.ndarray:
+        """Which sentences a step is made of."""
+        return self.loop.plan.rows(step, self.loop.order(self.loop.plan.place(step)[0]))
+
     def texts_of(self, step: int) -> list[str]:
         """The sentences of a step."""
-        rows = self.loop.plan.rows(step, self.loop.order(self.loop.plan.place(step)[0]))
-        return [self.texts[row] for row in rows]
+        return [self.texts[row] for row in self.rows_of(step)]
 
     def step(self) -> float:
         """One step, and the loss fetched."""

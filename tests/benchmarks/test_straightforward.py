@@ -40,7 +40,7 @@ def test_the_loss_is_opt3_plus_the_regulariser_of_mlsg(base: Path, view_pooling:
     plain = straightforward.start(base, 10, head=head, view_pooling=view_pooling)
     shift = torch.Generator().manual_seed(3)
     with torch.no_grad():
-        for parameter in plain.tuned.encoder.parameters():
+        for parameter in plain.tuned.get_submodule("encoder").parameters():
             parameter.add_(torch.randn(parameter.shape, generator=shift), alpha=0.01)
     backbone = load_backbone(str(base))
     guide = backbone.copy_frozen()
