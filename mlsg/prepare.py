@@ -13,7 +13,9 @@ many of its sentences the source held, and how many lines of them were dropped o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,11 +31,13 @@ from mlsg.hub import Hub
 from mlsg.recipes import PrepareSettings, Recipe
 from mlsg.settings import table_of
 from mlsg.text.evaluation import EvaluationSentences
-from mlsg.text.normalise import normalise
+from mlsg.text.kept import Tally, kept_lines
+from mlsg.text.normalise import match_forms, normalise
 from mlsg.text.sample import sample_rows
 from mlsg.text.shards import read_shards, write_shards
-from mlsg.text.sieve import Sieve, Tally
+from mlsg.text.sieve import Sieve, pieces
 from mlsg.text.split import split, splitter
+from mlsg.text.workers import processes_at_hand
 from mlsg.workspace import Artefact, Request, Workspace
 
 STAGE = "sentences"
@@ -54,10 +58,11 @@ class _Order:
     located: Sequence[Located]
     absent: Mapping[str, str]
     hub: Hub
+    processes: int
 
     @property
     def request(self) -> Request:
-        """What the corpus declares is in the settings; the seed only where a sample is taken."""
+        """What the corpus declares is in the settings; the seed only where a sample is taken; never `processes`."""
         settings = table_of(self.settings)
         if not self.settings.limit:
             settings.pop("seed")
@@ -87,13 +92,15 @@ def prepare(
     data_root: Path | None,
     sources: Sequence[Path] = (),
     column: str = "text",
+    processes: int = 0,
 ) -> Artefact:
     """Return the sentences of `recipe.prepare`, from its corpus or from the user's own files.
 
+    Much text is cleaned by as many `processes` (0: as pay on this machine); the result does not depend on it.
     Raises SettingError for an unknown language or corpus and for limits that exclude one another, DataError for text
     that cannot be read or of which nothing is left, HubUnreachableError.
     """
-    settings = recipe.prepare
+    settings, processes = recipe.prepare, processes or processes_at_hand()
     if settings.min_chars > settings.max_chars:
         problem = f"prepare.min_chars is {settings.min_chars} and prepare.max_chars {settings.max_chars}"
         raise SettingError(problem, "let the first be the smaller")
@@ -109,7 +116,7 @@ def prepare(
     found = _evaluation_sets(settings, catalog, data_root, hub)
     located = [each for each in found if isinstance(each, Located)]
     absent = {each.pair_set.name: _why(each, data_root) for each in found if isinstance(each, Absent)}
-    order = _Order(settings, corpus, fingerprints, texts, located, absent, hub)
+    order = _Order(settings, corpus, fingerprints, texts, located, absent, hub, processes)
     return workspace.build(order.request, partial(_make, order), recipe=table_of(recipe))
 
 
@@ -169,24 +176,32 @@ def _why(absent: Absent, data_root: Path | None) -> str:
 
 def _make(order: _Order, folder: Path, scratch: Path) -> Mapping[str, Any]:
     evaluation = _evaluation_sentences(order)
-    removed = None if order.corpus.transductive else evaluation
-    sieve = Sieve(order.settings.min_chars, order.settings.max_chars, removed, order.corpus.repetitions)
-    sentences = _split(order, scratch / "shards") if order.corpus.documents else map(normalise, order.texts)
+    settings, documents = order.settings, order.corpus.documents
+    forms = frozenset[str]() if order.corpus.transductive else evaluation.forms
+    sieve = Sieve(settings.min_chars, settings.max_chars, forms, order.corpus.repetitions, stored=documents)
+    texts = _split(order, scratch / "shards") if documents else order.texts
     tally = Tally()
     left = scratch / "left.txt"
-    with console.progress("prepare", None, "sentences") as bar, left.open("w", encoding="utf-8", newline="\n") as file:
+    batches = closing(kept_lines(sieve, texts, tally, order.processes))
+    with console.progress("prepare", None, "sentences") as bar, left.open("wb") as file, batches as kept:
         read = 0
-        for batch in sieve.kept(sentences, tally):
-            file.writelines(f"{sentence}\n" for sentence in batch)
+        for lines in kept:
+            file.writelines(line + b"\n" for line in lines)
             bar.advance(tally.read - read, kept=tally.kept)
             read = tally.read
     if not tally.kept:
         raise _nothing_left(order, tally)
-    size = _sample(left, folder / FILE, tally.kept, order.settings)
-    if order.corpus.transductive:
-        for sentence in _lines(folder / FILE):
-            evaluation.find(sentence)
+    size = _sample(left, folder / FILE, tally.kept, settings)
+    evaluation.found(_held(folder / FILE, evaluation.forms) if order.corpus.transductive else tally.found)
     return _facts(order, evaluation, tally, size)
+
+
+def _held(path: Path, forms: Set[str]) -> Counter[str]:
+    """Return how often a file of sentences holds each of the evaluation sentences."""
+    held = Counter[str]()
+    for piece in pieces(_lines(path)):
+        held.update(form for form in match_forms(piece.split("\n")) if form in forms)
+    return held
 
 
 def _evaluation_sentences(order: _Order) -> EvaluationSentences:

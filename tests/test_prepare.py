@@ -19,7 +19,7 @@ from mlsg.catalog import load_catalog
 from mlsg.errors import DataError, SettingError
 from mlsg.prepare import prepare, read_sentences, sentences_file, summary_rows
 from mlsg.recipes import load_recipe
-from mlsg.text import shards
+from mlsg.text import shards, sieve, workers
 from mlsg.workspace import Artefact, Workspace
 from tests.data.written import PretendedHub
 
@@ -175,7 +175,7 @@ def test_the_second_time_nothing_is_read_or_written(
     first = _prepare(workspace, langs)
     before = _state(workspace.root)
     monkeypatch.setattr(stage, "read_pairs", None)
-    monkeypatch.setattr(stage, "normalise", None)
+    monkeypatch.setattr(stage, "kept_lines", None)
     assert _prepare(workspace, langs).key == first.key
     assert _state(workspace.root) == before
 
@@ -373,37 +373,76 @@ from mlsg.catalog import load_catalog
 from mlsg.prepare import prepare
 from mlsg.recipes import load_recipe
 from mlsg.workspace import Workspace
-langs, root, limit = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[4]
-recipe = load_recipe("zero_shot", ["prepare.lang=xx", f"prepare.limit={limit}"])
+langs, root, source, processes = Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
+recipe = load_recipe("zero_shot", ["prepare.lang=xx"])
 catalog = load_catalog([langs])
 began = time.monotonic()
-artefact = prepare(recipe, workspace=Workspace(root), catalog=catalog, data_root=None, sources=[Path(sys.argv[3])])
+artefact = prepare(
+    recipe, workspace=Workspace(root), catalog=catalog, data_root=None, sources=[source], processes=processes
+)
+seconds = time.monotonic() - began
 heavy = {"torch", "transformers", "datasets"} & set(sys.modules)
-print(artefact.facts["kept"], time.monotonic() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, len(heavy))
+own, children = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+print(artefact.facts["kept"], seconds, own, children, len(heavy))
 """
 
 
-def _measure(langs: Path, tmp_path: Path, lines: int, limit: int) -> tuple[int, float, float]:
-    """Kept sentences, seconds and peak MiB of a process that prepares a file of that many lines."""
+def _measure(langs: Path, tmp_path: Path, lines: int, processes: int) -> tuple[int, float, float]:
+    """Kept sentences, seconds, and at most how many MiB all processes that prepare a file of that many lines take."""
     source = tmp_path / f"{lines}.txt"
     with source.open("w", encoding="utf-8") as file:
         file.writelines(
             f"Généré: sentence {number} of a long file, with some words to fill it.\n" for number in range(lines)
         )
-    command = [sys.executable, "-c", _MEASURED, str(langs), str(tmp_path / f"ws{lines}"), str(source), str(limit)]
+    workspace = tmp_path / f"ws{lines}-{processes}"
+    command = [sys.executable, "-c", _MEASURED, str(langs), str(workspace), str(source), str(processes)]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     printed = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout.split()
-    assert printed[3] == "0", "a heavy library was imported"
-    return int(printed[0]), float(printed[1]), float(printed[2]) / 1024
+    kept, seconds, own, largest_child, heavy = (float(figure) for figure in printed)
+    assert not heavy, "a heavy library was imported"
+    return int(kept), seconds, (own + (processes * largest_child if processes > 1 else 0)) / 1024
 
 
-def test_a_long_file_streams_through_with_flat_memory(langs: Path, tmp_path: Path) -> None:
-    few, _, small = _measure(langs, tmp_path, 20_000, 0)
-    many, seconds, large = _measure(langs, tmp_path, 200_000, 0)
-    assert (few, many) == (20_000, 200_000)
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_long_file_streams_through_with_flat_memory(langs: Path, tmp_path: Path, processes: int) -> None:
+    few, _, small = _measure(langs, tmp_path, 50_000, processes)
+    many, seconds, large = _measure(langs, tmp_path, 200_000, processes)
+    assert (few, many) == (50_000, 200_000)
     assert seconds < 10
-    # Digests of 200,000 texts take 8 MiB; the file itself has 15.
-    assert large - small < 20
+    # Digests of 200,000 texts take 8 MiB; the file itself has 15, its lines as Python's strings 30.
+    assert large - small < 15
+
+
+@pytest.mark.slow
+def test_two_million_sentences_take_less_than_300_mib_in_all_processes(langs: Path, tmp_path: Path) -> None:
+    kept, _, peak = _measure(langs, tmp_path, 2_000_000, 2)
+    assert kept == 2_000_000
+    assert peak < 300  # 64 MiB of it are digests, 32 more while their table grows
+
+
+def test_the_number_of_processes_is_no_part_of_the_result(
+    langs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "_ALONE", 1)
+    monkeypatch.setattr(sieve, "_PIECE", 500)
+    lines = [
+        *_FILES["mine.txt"].split("\n"),
+        *(f"Satz {number % 700}: größer\u200b als  {number}?" for number in range(900)),
+    ]
+    (langs / "mine.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    made = [
+        prepare(
+            load_recipe("zero_shot", ["prepare.lang=xx", "prepare.limit=500"]),
+            workspace=Workspace(tmp_path / f"ws{processes}"),
+            catalog=load_catalog([langs]),
+            data_root=None,
+            processes=processes,
+        )
+        for processes in (1, 2, 3)
+    ]
+    assert len({sentences_file(each).read_bytes() for each in made}) == 1
+    assert len({json.dumps({**each.manifest, "seconds": 0}) for each in made}) == 1
+    assert made[0].facts["dropped"]["evaluation"] == 4
 
 
 def test_a_streamed_corpus_of_the_hub_is_split(

@@ -1,14 +1,12 @@
 """Which texts have been seen before, in 16 bytes each (23 to 46 with the room that a hash table needs).
 
-A text is known by a 128-bit BLAKE2b digest: among 10 million texts the chance that any two different ones are taken for
-the same is below 1e-24. The digests lie in an open-addressing table of two flat arrays, filled and searched a batch at
-a time, so that 10 million texts take 256 MiB (half as much again while the table doubles) and no Python object stays.
+A text is known by its 128-bit digest (`mlsg.text.sieve.digests`): among 10 million texts the chance that any two
+different ones are taken for the same is below 1e-24. The digests lie in an open-addressing table of two flat arrays,
+filled and searched a batch at a time, so that 10 million texts take 256 MiB (half as much again while the table
+doubles) and no Python object stays.
 """
 
 from __future__ import annotations
-
-import hashlib
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,14 +27,17 @@ class SeenTexts:
     def __len__(self) -> int:
         return self._used
 
-    def add(self, texts: Sequence[str]) -> NDArray[np.bool_]:
-        """Take a batch in and say of each text whether it is new; of equal texts in the batch only the first is."""
-        if not texts:
+    def add(self, digests: bytes) -> NDArray[np.bool_]:
+        """Take a batch of digests in and say of each whether it is new; of equal ones only the first is."""
+        batch = np.frombuffer(digests, dtype="<u8").astype(np.uint64).reshape(-1, 2)
+        if not len(batch):
             return np.zeros(0, dtype=bool)
-        digests, first = np.unique(_digests(texts), axis=0, return_index=True)
-        self._make_room(len(digests))
-        fresh = np.zeros(len(texts), dtype=bool)
-        fresh[first] = self._insert(digests)
+        order = np.lexsort((batch[:, 1], batch[:, 0]))  # stable: the first of equal ones comes first
+        ordered = batch[order]
+        first = np.concatenate(([True], (ordered[1:] != ordered[:-1]).any(axis=1)))
+        self._make_room(len(batch))
+        fresh = np.zeros(len(batch), dtype=bool)
+        fresh[order[first]] = self._insert(ordered[first])
         return fresh
 
     def _make_room(self, more: int) -> None:
@@ -65,8 +66,3 @@ class SeenTexts:
             waiting, slots = waiting[~settled], (slots[~settled] + np.uint64(1)) & mask
         self._used += int(fresh.sum())
         return fresh
-
-
-def _digests(texts: Sequence[str]) -> Digests:
-    joined = b"".join(hashlib.blake2b(text.encode(), digest_size=16).digest() for text in texts)
-    return np.frombuffer(joined, dtype="<u8").astype(np.uint64).reshape(-1, 2)

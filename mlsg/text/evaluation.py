@@ -6,7 +6,7 @@ Two sentences are the same when their `match_form` is. Near-duplicates are not f
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -23,33 +23,34 @@ class Counts(NamedTuple):
 
 @dataclass
 class EvaluationSentences:
-    """The distinct sentences of several sets, and counts of what `find` found."""
+    """The distinct sentences of several sets, and how often the training text held each."""
 
     _sets_of: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    _found: set[str] = field(default_factory=set)
-    _lines: dict[str, int] = field(default_factory=dict)
+    _names: dict[str, None] = field(default_factory=dict)
+    _lines_of: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def forms(self) -> Set[str]:
+        """The `match_form` of every sentence of every set."""
+        return self._sets_of.keys()
 
     def add(self, name: str, sentences: Iterable[str]) -> None:
         """Take in the sentences of a set."""
-        self._lines.setdefault(name, 0)
+        self._names[name] = None
         for form in {match_form(sentence) for sentence in sentences} - {""}:
             names = self._sets_of.get(form, ())
             self._sets_of[form] = names if name in names else (*names, name)
 
-    def find(self, sentence: str) -> bool:
-        """Say whether a line of the training text is a sentence of any set, and count it for each set that has it."""
-        form = match_form(sentence)
-        names = self._sets_of.get(form, ())
-        if names:
-            self._found.add(form)
-        for name in names:
-            self._lines[name] += 1
-        return bool(names)
+    def found(self, lines_of: Mapping[str, int]) -> None:
+        """Note that the text held so many lines of each of these `forms`."""
+        self._lines_of.update(lines_of)
 
     def counts(self) -> dict[str, Counts]:
-        """Return what was found of every set."""
-        sentences, found = Counter[str](), Counter[str]()
+        """Return what was found of every set; a line counts for each set that has it."""
+        lines, found, sentences = Counter[str](), Counter[str](), Counter[str]()
         for form, names in self._sets_of.items():
             sentences.update(names)
-            found.update(names if form in self._found else ())
-        return {name: Counts(lines, found[name], sentences[name]) for name, lines in self._lines.items()}
+            for name in names if form in self._lines_of else ():
+                found[name] += 1
+                lines[name] += self._lines_of[form]
+        return {name: Counts(lines[name], found[name], sentences[name]) for name in self._names}

@@ -38,7 +38,7 @@ def unfit(text: str, min_chars: int, max_chars: int) -> Unfit | None:
         return "too_short"
     if size > max_chars:
         return "too_long"
-    return None if any(map(str.isalpha, text)) else "no_letters"
+    return None if text[0].isalpha() or any(map(str.isalpha, text)) else "no_letters"
 
 
 def _surplus(run: str) -> int:

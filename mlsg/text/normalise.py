@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 # Cc and Cf but for the exceptions above, and lone surrogates, which no UTF-8 file can hold. White space is not in it.
 _REMOVED = re.compile(
@@ -32,11 +33,17 @@ _IDLE_JOINERS = re.compile(
 )
 
 
+# Where folding case is more than `casefold`: iota below (it folds to a letter, so its place among the marks counts),
+# and joiners, whose neighbours may have changed.
+_FOLDED_BY_ONE = re.compile("[\u0345\u1f80-\u1fff\u200c\u200d]")
+
+
 def normalise(text: str) -> str:
     r"""Return the stored form: `"Cafe\u0301\xa0 noir\n"` -> `"Café noir"`. Applying it twice changes nothing."""
-    if text.isascii():
-        return " ".join(text.split()) if text.isprintable() else " ".join(_REMOVED.sub("", text).split())
-    text = _REMOVED.sub("", unicodedata.normalize("NFC", text))
+    text = unicodedata.normalize("NFC", text)
+    if text.isprintable():  # no control or format character, no surrogate, no white space but the plain one
+        return " ".join(text.split())
+    text = _REMOVED.sub("", text)
     while "\u200c" in text or "\u200d" in text:
         # A removal lets marks meet and be reordered, which may leave another joiner idle.
         kept = unicodedata.normalize("NFC", _IDLE_JOINERS.sub("", text))
@@ -46,6 +53,17 @@ def normalise(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
+def normalise_lines(text: str) -> list[str]:
+    """Return the stored form of each line (they end at LF): as `normalise` for each, several times as fast.
+
+    NFC never reaches over a line break, so all lines are composed at once; most need nothing more.
+    """
+    return [
+        line.strip(" ") if line.isprintable() and "  " not in line else normalise(line)
+        for line in unicodedata.normalize("NFC", text).split("\n")
+    ]
+
+
 def match_form(text: str) -> str:
     """Return the form that is compared with evaluation sentences: `" The  Cat"` -> `"the cat"`."""
     text = normalise(text)
@@ -53,3 +71,16 @@ def match_form(text: str) -> str:
         return text.lower()
     # Decomposed first, so that canonically equal texts stay equal (Unicode 3.13, D145).
     return normalise(unicodedata.normalize("NFD", text).casefold())
+
+
+def match_forms(stored: Sequence[str]) -> list[str]:
+    """Return the `match_form` of each of several stored forms, several times as fast."""
+    if not stored:
+        return []
+    text = "\n".join(stored)
+    forms = unicodedata.normalize("NFC", text.casefold()).split("\n")
+    if _FOLDED_BY_ONE.search(text):
+        return [
+            match_form(line) if _FOLDED_BY_ONE.search(line) else form for line, form in zip(stored, forms, strict=True)
+        ]
+    return forms

@@ -1,61 +1,88 @@
-"""Which normalised lines are kept, and why the others are dropped, batch by batch with flat memory.
+"""Which lines are kept, and why the others are dropped: of a piece of text at a time, by itself.
 
-The first reason that holds counts: empty, too_short, too_long, no_letters, evaluation, duplicate.
+The first reason that holds counts: empty, too_short, too_long, no_letters, evaluation, duplicate. All but the last can
+be told from the line alone, so pieces may be sifted in any process and any order; duplicates are left to whoever sees
+all lines in their order (`mlsg.text.deduplicate`), for whom each line that is left comes with its digest.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from itertools import islice
 
-from mlsg.text.deduplicate import SeenTexts
-from mlsg.text.evaluation import EvaluationSentences
 from mlsg.text.length import unfit
+from mlsg.text.normalise import match_forms, normalise_lines
 
-_BATCH = 4096
+DIGEST_BYTES = 16
+_PIECE = 1 << 18  # characters; about 3,000 lines
 
 
-@dataclass
-class Tally:
-    """What became of the lines read."""
+@dataclass(frozen=True)
+class Sifted:
+    """What is left of one piece: lines in UTF-8, their digests one after the other, and what became of the rest."""
 
-    read: int = 0
-    kept: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)
+    read: int
+    lines: Sequence[bytes]
+    digests: bytes
+    dropped: Mapping[str, int]
+    found: Mapping[str, int]
+    """Evaluation sentences (their `match_form`) and the number of lines that were one."""
 
 
 @dataclass(frozen=True)
 class Sieve:
-    """`evaluation`: sentences to drop, or None; `repetitions`: keep a sentence as often as it occurs."""
+    """What is fit to be kept.
+
+    `forms`: `match_form`s of the sentences to drop; `repetitions`: duplicates are kept, so no digests are made;
+    `stored`: lines are in their stored form already.
+    """
 
     min_chars: int
     max_chars: int
-    evaluation: EvaluationSentences | None = None
+    forms: Set[str] = field(default_factory=frozenset)
     repetitions: bool = False
+    stored: bool = False
 
-    def kept(self, sentences: Iterable[str], tally: Tally) -> Iterator[list[str]]:
-        """Yield the kept lines in their order, in batches; `tally` is up to date at each."""
-        remaining = iter(sentences)
-        seen = None if self.repetitions else SeenTexts()
-        while batch := list(islice(remaining, _BATCH)):
-            fit = []
-            for sentence in batch:
-                reason = self._reason(sentence)
-                if reason is None:
-                    fit.append(sentence)
-                else:
-                    tally.dropped[reason] += 1
-            fresh = fit if seen is None else [text for text, new in zip(fit, seen.add(fit), strict=True) if new]
-            if len(fresh) < len(fit):
-                tally.dropped["duplicate"] += len(fit) - len(fresh)
-            tally.read += len(batch)
-            tally.kept += len(fresh)
-            yield fresh
+    def sift(self, piece: str) -> Sifted:
+        """Sift the lines of a piece, which end at LF; a piece has at least one line, though it be empty."""
+        lines = piece.split("\n") if self.stored else normalise_lines(piece)
+        reasons = [unfit(line, self.min_chars, self.max_chars) for line in lines]
+        dropped = Counter(filter(None, reasons))
+        left = [line for line, reason in zip(lines, reasons, strict=True) if reason is None]
+        found = Counter[str]()
+        if self.forms:
+            forms = match_forms(left)
+            found = Counter(form for form in forms if form in self.forms)
+            if found:
+                left = [line for line, form in zip(left, forms, strict=True) if form not in found]
+                dropped["evaluation"] = found.total()
+        encoded = [line.encode() for line in left]
+        return Sifted(len(lines), encoded, b"" if self.repetitions else digests(encoded), dropped, found)
 
-    def _reason(self, sentence: str) -> str | None:
-        reason = unfit(sentence, self.min_chars, self.max_chars)
-        if reason is None and self.evaluation is not None and self.evaluation.find(sentence):
-            return "evaluation"
-        return reason
+
+def pieces(texts: Iterable[str]) -> Iterator[str]:
+    """Join texts to pieces, a line each; a line break within a text becomes a space, as it does in stored form."""
+    batch: list[str] = []
+    size = 0
+    for text in texts:
+        batch.append(text)
+        size += len(text)
+        if size >= _PIECE:
+            yield _joined(batch)
+            batch, size = [], 0
+    if batch:
+        yield _joined(batch)
+
+
+def digests(lines: Iterable[bytes]) -> bytes:
+    """Return the 128-bit BLAKE2b digests of lines, one after the other."""
+    return b"".join([hashlib.blake2b(line, digest_size=DIGEST_BYTES).digest() for line in lines])
+
+
+def _joined(batch: Sequence[str]) -> str:
+    piece = "\n".join(batch)
+    if piece.count("\n") == len(batch) - 1:
+        return piece
+    return "\n".join(text.replace("\n", " ") for text in batch)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mlsg.text.normalise import match_form, normalise
+from mlsg.text.normalise import match_form, match_forms, normalise, normalise_lines
 
 _VISIBLE = {*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD, *range(0x13430, 0x13440)}
 _SHAPING = {0x180E, 0x200C, 0x200D}
@@ -53,6 +53,29 @@ def test_match_form_twice_is_match_form_once(text: str) -> None:
 @given(st.text())
 def test_match_form_forgets_case_of_canonically_equal_text(text: str) -> None:
     assert match_form(text) == match_form(text.casefold()) == match_form(unicodedata.normalize("NFD", text))
+
+
+@given(st.lists(_ANY, min_size=1))
+@example(["a ", "\u0301b", "  c", "d\u200c", "\u200de", "❤\u200d", "🔥"])
+def test_many_lines_at_once_are_the_same_as_one_by_one(texts: list[str]) -> None:
+    lines = [text.replace("\n", " ") for text in texts]
+    assert normalise_lines("\n".join(lines)) == [normalise(text) for text in texts]
+
+
+@given(st.lists(_ANY))
+@example(["ᾳ\u0301", "\u0345\u0301", "می\u200cخواهم", "İI", ""])
+def test_many_match_forms_at_once_are_the_same_as_one_by_one(texts: list[str]) -> None:
+    stored = [normalise(text) for text in texts]
+    assert match_forms(stored) == [match_form(text) for text in texts]
+
+
+def test_every_character_that_folds_or_decomposes_has_one_match_form() -> None:
+    every = [chr(code) for code in range(sys.maxunicode + 1) if not 0xAC00 <= code < 0xE000]  # Hangul, surrogates
+    chars = [char for char in every if char.casefold() != char or unicodedata.normalize("NFD", char) != char]
+    for pattern in ("{}", "a{}\u0301", "Ω\u0316{}\u0301B"):
+        stored = [normalise(pattern.format(char)) for char in chars]
+        for start in range(0, len(stored), 1000):
+            assert match_forms(stored[start : start + 1000]) == [match_form(s) for s in stored[start : start + 1000]]
 
 
 def test_every_control_and_format_character_goes_but_for_the_named_ones() -> None:

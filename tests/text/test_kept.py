@@ -1,0 +1,74 @@
+"""Which lines are kept, against a plain loop; the same on any number of processes."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlsg.text import sieve, workers
+from mlsg.text.kept import Tally, kept_lines
+from mlsg.text.length import unfit
+from mlsg.text.normalise import match_form, normalise
+from mlsg.text.sieve import Sieve
+
+_LINES = st.lists(st.text("aB1 猫é\u0301\u200b\n\ud800", max_size=4), max_size=40)
+_FORMS = frozenset({"ab", "猫", "é"})
+
+
+def _reference(texts: list[str], repetitions: bool) -> tuple[list[str], Tally]:
+    kept, tally, seen = [], Tally(read=len(texts)), set()
+    for text in texts:
+        line = normalise(text)
+        reason: str | None = unfit(line, 2, 6)
+        if reason is None and match_form(line) in _FORMS:
+            reason = "evaluation"
+            tally.found[match_form(line)] += 1
+        if reason is None and not repetitions and line in seen:
+            reason = "duplicate"
+        if reason is None:
+            kept.append(line)
+            seen.add(line)
+        else:
+            tally.dropped[reason] += 1
+    tally.kept = len(kept)
+    return kept, tally
+
+
+def _kept(texts: list[str], repetitions: bool, processes: int = 1, stored: bool = False) -> tuple[list[str], Tally]:
+    tally = Tally()
+    batches = list(kept_lines(Sieve(2, 6, _FORMS, repetitions, stored), texts, tally, processes))
+    return [line.decode() for batch in batches for line in batch], tally
+
+
+@given(_LINES, st.booleans(), st.integers(1, 30))
+def test_equals_a_plain_loop(texts: list[str], repetitions: bool, piece: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sieve, "_PIECE", piece)
+        assert _kept(texts, repetitions) == _reference(texts, repetitions)
+        stored = [normalise(text) for text in texts]
+        assert _kept(stored, repetitions, stored=True) == _reference(stored, repetitions)
+
+
+@pytest.mark.parametrize("repetitions", [False, True])
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_the_number_of_processes_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, processes: int, repetitions: bool
+) -> None:
+    odd = ["", "\n", "aB", "Ab ", "x\ny", "half \ud800", "猫", "e\u0301", "a\u200bb", "１２", "12", "x" * 9, "d\u2028f"]
+    texts = [f"{odd[number % len(odd)]}{number // 500 or ''}" for number in range(3000)]
+    monkeypatch.setattr(sieve, "_PIECE", 100)
+    monkeypatch.setattr(workers, "_ALONE", 2)
+    assert _kept(texts, repetitions, processes) == _reference(texts, repetitions)
+
+
+def test_without_evaluation_sentences_none_is_dropped() -> None:
+    tally = Tally()
+    assert list(kept_lines(Sieve(1, 9), ["one", "two", "one"], tally)) == [[b"one", b"two"]]
+    assert tally == Tally(3, 2, Counter(duplicate=1), Counter())
+
+
+def test_no_text_is_no_line() -> None:
+    assert _kept([], False) == ([], Tally())
