@@ -52,6 +52,9 @@ class TrainSettings:
     epochs: Annotated[int, "passes over the sentences", Between(1)] = 1
     max_steps: Annotated[int, "stop after this many steps; 0: never", Between(0)] = 0
     batch_size: Annotated[int, "sentences a step, over all processes", Between(2)] = 16
+    chunk: Annotated[
+        int, "sentences a forward pass, where a batch is too big for the memory; 0: the batch", Between(0)
+    ] = 0
     learning_rate: Annotated[float, "peak learning rate", Between(0)] = 5e-5
     warmup: Annotated[float, "share of the steps with linear warm-up, linear decay after", Between(0, 1)] = 0.1
     betas: Annotated[tuple[float, float], "AdamW"] = (0.9, 0.9)

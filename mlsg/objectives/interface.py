@@ -1,34 +1,49 @@
 """What the training loop and an objective know of each other.
 
-An objective is built once on a `Ground`, then asked for the loss of one `Batch` after the other. It owns its modules
-(`parts`, trained beside the tuned copy and never saved) but not the tuned copy: that is handed in at each step.
+An objective is built once on a `Ground`, then asked for the anchors and the loss of one `Batch` after the other. It
+owns its modules (`parts`, trained beside the tuned copy and never saved) but not the tuned copy: that is handed in at
+each step. Anchors and loss are two questions, so that a batch too big for the memory can be encoded in chunks.
 Importing this file does not import torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
     from torch import Tensor, nn
 
     from mlsg.model.backbone import Backbone
+    from mlsg.model.packing import Packed
+    from mlsg.model.tokens import Tokens
+    from mlsg.objectives.drift import Pull
     from mlsg.recipes import EncoderSettings
 
 
 class TrainingText(Protocol):
-    """The tokenised sentences of the training text."""
+    """The tokenised sentences of the training text. Two sentences are the same when their tokens are."""
+
+    @property
+    def tokens(self) -> Tokens:
+        """Their ids."""
+
+    @property
+    def distinct(self) -> NDArray[np.int64]:
+        """Rows of the first occurrence of every distinct sentence, in the order of the text."""
+
+    @property
+    def groups(self) -> NDArray[np.int64]:
+        """(n,) a number for each sentence, equal where the tokens are."""
 
     def __len__(self) -> int: ...
 
     def token_counts(self, size: int) -> Tensor:
         """(size,) int64: how often each token id below `size` stands in the text, special tokens included."""
-
-    def distinct_batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Token ids and mask, (b, t) each, of every distinct sentence once, in batches of similar length."""
 
 
 class Share:
@@ -62,14 +77,12 @@ WHOLE = Share()
 
 @dataclass(frozen=True)
 class Batch:
-    """The sentences of one step, of one process: b of them, t tokens at most."""
+    """The sentences of one step, of one process: b of them."""
 
     rows: Sequence[int]
     """Which sentences of the training text these are."""
-    input_ids: Tensor
-    """(b, t), padded to the longest."""
-    attention_mask: Tensor
-    """(b, t), 1 for tokens and 0 for padding."""
+    chunks: Sequence[Packed]
+    """Their tokens: all in one, or in several to be encoded one after the other."""
     duplicates: Tensor
     """(b, B), true where two different rows hold the same tokens; B is b, but for many processes."""
     draw: Callable[[str, int], list[int]]
@@ -96,9 +109,14 @@ class Objective(Protocol):
 
     parts: Mapping[str, nn.Module]
     """Modules trained beside the tuned copy and thrown away after."""
+    pull: Pull | None
+    """A penalty on the weights themselves; the loop adds it to loss and gradients."""
 
-    def loss(self, tuned: Backbone, batch: Batch) -> Tensor:
-        """The scalar to minimise."""
+    def anchors(self, tuned: Backbone, packed: Packed) -> Tensor:
+        """(b, ...) what the loss needs of the tuned copy, a row for each sentence in `packed`."""
+
+    def loss(self, anchors: Tensor, batch: Batch) -> Tensor:
+        """The scalar to minimise but for `pull`; `anchors` (b, ...) are those of the whole batch."""
 
 
 class ObjectiveSettings(Protocol):

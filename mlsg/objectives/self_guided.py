@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from mlsg.model.backbone import Backbone
+    from mlsg.model.packing import Packed
     from mlsg.objectives.views import ViewSource
 
 
@@ -92,35 +93,39 @@ class SelfGuided:
     def __init__(self, settings: Settings, ground: Ground, guide: Backbone, views: ViewSource, head: nn.Module) -> None:
         self.settings, self.encoder, self.guide, self.views, self.head = settings, ground.encoder, guide, views, head
         self.parts: Mapping[str, nn.Module] = {"head": head}
-        self._fixed = dict(guide.model.named_parameters())
+        from mlsg.objectives.drift import Pull
 
-    def loss(self, tuned: Backbone, batch: Batch) -> Tensor:
-        """Contrastive loss plus lambda times the drift: a scalar (section 3.1)."""
-        from mlsg.model.pooling import pool
+        self.pull = Pull(settings.regulariser, dict(guide.model.named_parameters())) if settings.regulariser else None
+
+    def anchors(self, tuned: Backbone, packed: Packed) -> Tensor:
+        """(b, d): the tuned copy's vectors, pooled as the encoder's will be."""
+        from mlsg.objectives.anchor import anchors_of
+
+        return anchors_of(tuned, packed, self.encoder)
+
+    def loss(self, anchors: Tensor, batch: Batch) -> Tensor:
+        """The contrastive loss of anchors (b, d): a scalar (section 3.1)."""
         from mlsg.objectives.nt_xent import LOSSES
 
-        states = tuned.hidden_states(batch.input_ids, batch.attention_mask)
-        anchors = pool(states, batch.attention_mask, self.encoder.pooling, self.encoder.layer)  # (b, d)
         views = self._positives(self.views(batch), batch)  # (b, n, d), or (b, d) where one is drawn
         contrast, share = LOSSES[self.settings.loss], batch.share
         duplicates = share.own(batch.duplicates) if self.settings.mask_duplicates else None
-        anchors = share.own(anchors)
         views = share.gather(views)  # (B, ...), before the head: without gradient, they only travel one way
-        loss = contrast(self.head(anchors), self.head(views), self.settings.temperature, duplicates, share)
-        strength = self.settings.regulariser / share.processes
-        return loss + strength * self._drift(tuned) if strength else loss
+        return contrast(*self._projected(share.own(anchors), views), self.settings.temperature, duplicates, share)
+
+    def _projected(self, anchors: Tensor, views: Tensor) -> tuple[Tensor, Tensor]:
+        """Both through the head in one product: its weights are read, and their gradients written, once."""
+        import torch
+
+        rows = views.flatten(0, -2)
+        both = self.head(torch.cat([anchors, rows]))
+        return both[: len(anchors)], both[len(anchors) :].unflatten(0, views.shape[:-1])
 
     def _positives(self, views: Tensor, batch: Batch) -> Tensor:
         """All views for opt3; for the other losses one view a sentence, its layer drawn uniformly at each step."""
         if self.settings.loss == "opt3":
             return views
         return views[range(len(views)), batch.draw("layer", views.shape[1])]
-
-    def _drift(self, tuned: Backbone) -> Tensor | float:
-        from mlsg.objectives.drift import squared_drift
-
-        moving = {name: value for name, value in tuned.model.named_parameters() if value.requires_grad}
-        return squared_drift(list(moving.values()), [self._fixed[name] for name in moving]) if moving else 0.0
 
 
 def _guide(ground: Ground, *, dropout: bool) -> Backbone:
@@ -130,7 +135,7 @@ def _guide(ground: Ground, *, dropout: bool) -> Backbone:
 
 def _view_source(settings: Settings, ground: Ground, guide: Backbone) -> ViewSource:
     from mlsg.objectives.view_statistics import fit_moments, sif_weights, whitening
-    from mlsg.objectives.views import GuideViews, TransformedViews
+    from mlsg.objectives.views import GuideViews, TransformedViews, similar_batches
 
     last = ground.base.layers
     if any(layer > last for layer in settings.layers):
@@ -143,7 +148,8 @@ def _view_source(settings: Settings, ground: Ground, guide: Backbone) -> ViewSou
         return views
     guide.eval()  # the fit is on views without dropout, whatever training does
     means, covariances = fit_moments(
-        views.of(ids.to(ground.device), mask.to(ground.device)) for ids, mask in ground.text.distinct_batches(64)
+        views.of(packed.to(ground.device))
+        for packed in similar_batches(ground.text.tokens, ground.text.distinct, together=guide.packs)
     )
     guide.train(settings.guide_dropout)
     maps = whitening(covariances, settings.view_shrinkage) if settings.view_transform == "whiten" else None

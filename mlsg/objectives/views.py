@@ -7,17 +7,24 @@ their loss, runs it with dropout on; here dropout is off unless asked for, so th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from mlsg.model.packing import Packed, pack, pool_layers, pool_rows
+from mlsg.model.tokens import Tokens
 from mlsg.objectives.interface import Batch
 
 if TYPE_CHECKING:
     from mlsg.model.backbone import Backbone
+
+_TOKENS = 2048
+"""Tokens that the guide reads at once where it can choose."""
 
 
 class ViewSource(Protocol):
@@ -27,17 +34,12 @@ class ViewSource(Protocol):
         """(b, n, d), without gradient."""
 
 
-def pool_layers(layers: Tensor, mask: Tensor, how: str, weights: Tensor | None = None) -> Tensor:
-    """Pool tokens of all layers at once: (b, n, t, d), mask (b, t) -> (b, n, d); how: max, mean, cls.
-
-    `weights` (b, t) weighs the tokens of a mean; a sentence whose weights are all 0 cannot occur, each being positive.
-    """
-    if how == "cls":
-        return layers[:, :, 0]
-    if how == "max":
-        return layers.masked_fill(~mask.bool()[:, None, :, None], -torch.inf).amax(2)
-    shares = mask.to(layers.dtype) if weights is None else mask * weights.to(layers.dtype)  # (b, t)
-    return torch.einsum("bntd,bt->bnd", layers, shares / shares.sum(1, keepdim=True))
+def similar_batches(tokens: Tokens, rows: NDArray[np.int64], *, together: bool) -> Iterator[Packed]:
+    """Some sentences in batches of similar length, the longest first, about `_TOKENS` tokens each."""
+    order = rows[np.argsort(-tokens.lengths[rows], kind="stable")]
+    ends = np.cumsum(tokens.lengths[order]) // _TOKENS
+    for part in np.split(order, np.flatnonzero(np.diff(ends)) + 1):
+        yield pack(tokens, part, together=together)
 
 
 @dataclass(frozen=True)
@@ -53,15 +55,18 @@ class GuideViews:
 
     def __call__(self, batch: Batch) -> Tensor:
         """Views (b, n, d) of a batch."""
-        return self.of(batch.input_ids, batch.attention_mask)
+        return torch.cat([self.of(packed) for packed in batch.chunks])
 
     @torch.no_grad()
-    def of(self, input_ids: Tensor, mask: Tensor) -> Tensor:
-        """(b, t), (b, t) -> (b, n, d)."""
-        states = self.guide.hidden_states(input_ids, mask)
-        chosen = torch.stack([states[k] for k in self.layers], dim=1)  # (b, n, t, d)
-        weights = None if self.token_weights is None else self.token_weights[input_ids]
-        return pool_layers(chosen, mask, self.pooling, weights)
+    def of(self, packed: Packed) -> Tensor:
+        """(b, n, d) of the b sentences in `packed`."""
+        states = self.guide.states_of(packed)
+        chosen = [states[k] for k in self.layers]
+        if self.token_weights is None:
+            return pool_layers(chosen, packed, self.pooling)
+        weights = self.token_weights[packed.ids][..., None]  # (r, t, 1)
+        weighted = pool_layers([state * weights for state in chosen], packed, self.pooling)
+        return weighted / pool_rows(weights, packed, self.pooling)[..., None]
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from mlsg.model.backbone import Backbone
-from mlsg.model.pooling import pool
+from mlsg.model.packing import pack
 from mlsg.model.tokens import length_sorted
+from mlsg.objectives.anchor import anchors_of
 from mlsg.recipes import EncoderSettings
 from mlsg.train.draws import raw_numbers
 from mlsg.train.processes import ALONE, Team
@@ -75,8 +76,8 @@ class Probe:
         vectors = torch.zeros(len(self.rows), backbone.dimension, dtype=torch.float64, device=device)
         batches = length_sorted(self.text.tokens.lengths[self.rows], _BATCH)
         for places in islice(batches, self.team.rank, None, self.team.size):
-            ids, mask = (tensor.to(device) for tensor in self.text.batch(self.rows[places]))
-            found = pool(backbone.hidden_states(ids, mask), mask, encoder.pooling, encoder.layer)
+            packed = pack(self.text.tokens, self.rows[places], together=backbone.packs).to(device)
+            found = anchors_of(backbone, packed, encoder)
             vectors[torch.from_numpy(places).to(device)] = torch.nn.functional.normalize(found.double(), dim=-1)
         self.team.sum_([vectors])
         backbone.train(was_training)

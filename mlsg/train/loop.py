@@ -9,8 +9,7 @@ on the same machine with the same number of threads. The loop names no method. I
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
@@ -30,9 +29,10 @@ from mlsg.train.checkpoints import Checkpoint, latest_checkpoint, load_best, sav
 from mlsg.train.dev import Probe
 from mlsg.train.divergence import check_losses, check_measurement, collapse_bound
 from mlsg.train.draws import draw_below, seed_of
-from mlsg.train.optimiser import adamw, learning_rate, moments, restore_moments, set_learning_rate
+from mlsg.train.optimiser import adamw, learning_rate, make_moments, moments, restore_moments, set_learning_rate
 from mlsg.train.order import Plan, order
 from mlsg.train.processes import ALONE, Team
+from mlsg.train.step import Passes, autocast
 from mlsg.train.stopping import out_of_patience
 from mlsg.train.text import TokenisedText
 
@@ -85,24 +85,17 @@ def fit(run: Run) -> State:
     return state
 
 
-class _Step(nn.Module):
-    """Everything that is trained, as one module."""
-
-    def __init__(self, tuned: Backbone, objective: Objective) -> None:
-        super().__init__()
-        self.tuned, self.parts, self._objective = tuned, nn.ModuleDict(objective.parts), objective
-
-    def forward(self, batch: Batch) -> Tensor:
-        return self._objective.loss(self.tuned, batch)
-
-
 class _Loop:
     def __init__(self, run: Run) -> None:
         self.r, self.s = run, run.settings
         self.plan = Plan(len(run.text), self.s.batch_size, self.s.epochs, self.s.max_steps)
-        self.module = _Step(run.tuned, run.objective).to(run.accelerator.device)
+        self.device = run.accelerator.device
+        self.module = nn.ModuleList([run.tuned, *run.objective.parts.values()]).to(self.device)
+        self.passes = Passes(run.tuned, run.objective, self.device, self.s.precision)
         self.trained = _trained(run)
+        self.pulled = {name: value for name, value in run.tuned.model.named_parameters() if value.requires_grad}
         self.optimiser = adamw(self.trained, self.s)
+        make_moments(self.optimiser)
         self.state = State()
         self.pending: list[Tensor] = []
         self.shown: dict[str, object] = {}
@@ -110,9 +103,11 @@ class _Loop:
 
     def run(self) -> State:
         self._resume()
+        self.module.train()
+        if not self.state.step:
+            self._rehearse()
         if not self.state.history:
             self._measure()
-        self.module.train()
         with console.progress(
             "training", self._seen(self.plan.steps), "sentences", done=self._seen(self.state.step)
         ) as bar:
@@ -127,32 +122,51 @@ class _Loop:
         step, settings = self.state.step, self.s
         epoch, within = self.plan.place(step)
         rows = self.plan.rows(step, self.order(epoch))
-        batch = self._batch(epoch, rows)
-        rank = [self.r.team.rank] if self.r.team.rank else []  # the first draws the masks that it would draw alone
-        torch.manual_seed(seed_of(settings.seed, "dropout", epoch, within, *rank))
+        loss = self._gradients(self._batch(epoch, rows), epoch, within)
         set_learning_rate(self.optimiser, learning_rate(step, self.plan.steps, settings))
-        with self._precision():
-            loss = self.module(batch)
-        self.r.accelerator.backward(loss)
-        self.r.team.sum_gradients(self.trained.values())
         if settings.clip:
-            self.r.accelerator.clip_grad_norm_(self.trained.values(), settings.clip)
+            nn.utils.clip_grad_norm_(self.trained.values(), settings.clip, foreach=True)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
-        self.pending.append(loss.detach())
+        self.pending.append(loss)
         self.state.step += 1
         return rows
 
+    def _gradients(self, batch: Batch, epoch: int, within: int) -> Tensor:
+        """Gradients of the batch of all processes, in every `.grad`; returns this process's part of the loss."""
+        team, pull = self.r.team, self.r.objective.pull
+        numbers = [
+            [team.rank, chunk] if chunk else [team.rank] if team.rank else [] for chunk in range(len(batch.chunks))
+        ]
+        # the first chunk of the first process draws the masks that one process with one chunk would draw
+        seeds = [seed_of(self.s.seed, "dropout", epoch, within, *number) for number in numbers]
+        loss = self.passes.gradients(batch, seeds)
+        team.sum_gradients(self.trained.values())
+        return loss if pull is None else loss + pull.add_gradient(self.pulled) / team.size
+
+    def _rehearse(self) -> None:
+        """Gradients of the longest sentences, thrown away: too little memory shows now and not in an hour."""
+        longest = np.argsort(-self.r.text.tokens.lengths, kind="stable")[: self.s.batch_size]
+        try:
+            self._gradients(self._batch(0, longest), 0, 0)
+        except RuntimeError as error:
+            if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+                raise
+            tokens = int(self.r.text.tokens.lengths[longest].sum())
+            raise SettingError(
+                f"the memory of {self.device} does not hold the longest {len(longest)} sentences ({tokens} tokens)",
+                "set train.chunk to fewer sentences a pass (the batch stays whole), or lower train.max_length",
+            ) from error
+        self.optimiser.zero_grad(set_to_none=True)
+
     def _batch(self, epoch: int, whole: np.ndarray) -> Batch:
         """This process's part of the batch whose sentences are `whole`."""
-        seed, device, share = self.s.seed, self.r.accelerator.device, self.r.team.part(len(whole))
+        seed, text, share = self.s.seed, self.r.text, self.r.team.part(len(whole))
         rows = whole[share.places]
-        ids, mask = self.r.text.batch(rows)
         return Batch(
             rows,  # type: ignore[arg-type]
-            ids.to(device, non_blocking=True),
-            mask.to(device, non_blocking=True),
-            self.r.text.duplicates(whole)[share.places].to(device, non_blocking=True),
+            text.chunks(rows, self.s.chunk, together=self.r.tuned.packs, device=self.device),
+            text.duplicates(whole)[share.places].to(self.device, non_blocking=True),
             lambda purpose, bound: [draw_below(bound, seed, purpose, epoch, int(row)) for row in rows],
             share,
         )
@@ -187,7 +201,7 @@ class _Loop:
     def _measure(self) -> float | None:
         """Write a measurement into the history, keep new best weights. Returns the dev score."""
         state = self.state
-        with self._precision():
+        with autocast(self.device, self.s.precision):
             seen = self.r.probe.measure(self.r.tuned, self.r.encoder)
         bound = collapse_bound(self.s, state.history[0]["random_cosine"] if state.history else None)
         check_measurement(seen, bound, state.step, self.s, self.r.scratch)
@@ -238,12 +252,6 @@ class _Loop:
         """Sentences seen after so many steps, the last batch of an epoch being short."""
         epochs, within = self.plan.place(step)
         return epochs * self.plan.sentences + min(within * self.plan.batch_size, self.plan.sentences)
-
-    @contextmanager
-    def _precision(self) -> Iterator[None]:
-        bf16 = self.s.precision == "bf16"
-        with torch.autocast(self.r.accelerator.device.type, dtype=torch.bfloat16, enabled=bf16):
-            yield
 
 
 def _trained(run: Run) -> dict[str, Tensor]:

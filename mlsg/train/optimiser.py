@@ -26,6 +26,17 @@ def adamw(parameters: Mapping[str, Tensor], settings: TrainSettings) -> torch.op
     return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=settings.betas, eps=settings.epsilon, fused=fused)
 
 
+def make_moments(optimiser: torch.optim.AdamW) -> None:
+    """Take the memory that the first step would take."""
+    for group in optimiser.param_groups:
+        for parameter in group["params"]:
+            optimiser.state[parameter] = {
+                "step": torch.zeros((), device=parameter.device if group["fused"] else None),
+                "exp_avg": torch.zeros_like(parameter),
+                "exp_avg_sq": torch.zeros_like(parameter),
+            }
+
+
 def learning_rate(step: int, steps: int, settings: TrainSettings) -> float:
     """The rate of a step counted from 0: from 0 up to the peak over the first `warmup` share, then down to 0.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mlsg.model.tokens import Tokens, length_sorted
+from mlsg.model.packing import Packed, pack
+from mlsg.model.tokens import Tokens
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,11 @@ class TokenisedText:
         """Rows of the first occurrence of every distinct sentence, in the order of the text."""
         return np.sort(np.unique(self._hashes, return_index=True)[1])
 
-    def batch(self, rows: Sequence[int] | NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """Token ids and mask of some sentences, int64 (b, t) each, t being the longest of them."""
-        return self.tokens.batch(rows)
+    def chunks(self, rows: NDArray[np.int64], size: int, *, together: bool, device: torch.device) -> list[Packed]:
+        """The tokens of some sentences in chunks of `size` sentences, 0: all in one."""
+        step = size or len(rows)
+        parts = (rows[first : first + step] for first in range(0, len(rows), step))
+        return [pack(self.tokens, part, together=together).to(device) for part in parts]
 
     def duplicates(self, rows: Sequence[int] | NDArray[np.int64]) -> Tensor:
         """(b, b): which other sentence of a batch has the same tokens."""
@@ -46,11 +49,6 @@ class TokenisedText:
     def token_counts(self, size: int) -> Tensor:
         """(size,) int64: how often each token id stands in the text."""
         return torch.from_numpy(np.bincount(self.tokens.flat, minlength=size))
-
-    def distinct_batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Every distinct sentence once, the longest first."""
-        for places in length_sorted(self.tokens.lengths[self.distinct], size):
-            yield self.batch(self.distinct[places])
 
     @cached_property
     def _hashes(self) -> NDArray[np.uint64]:

@@ -7,8 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
+from torch import Tensor
 
 from mlsg import objectives
 from mlsg.model.backbone import Backbone, load_backbone
@@ -72,10 +74,14 @@ def build(base: Backbone, text: TokenisedText, encoder: EncoderSettings, seed: i
     return objectives.read({"name": "self_guided", **HEAD, **settings}).build(ground)
 
 
-def batch(text: TokenisedText, rows: list[int], epoch: int = 0) -> Batch:
-    ids, mask = text.batch(rows)
-
+def batch(text: TokenisedText, rows: list[int], epoch: int = 0, chunk: int = 0) -> Batch:
     def draw(purpose: str, bound: int) -> list[int]:
         return [draw_below(bound, 1, purpose, epoch, row) for row in rows]
 
-    return Batch(rows, ids, mask, text.duplicates(rows), draw)
+    chunks = text.chunks(np.asarray(rows), chunk, together=True, device=torch.device("cpu"))
+    return Batch(rows, chunks, text.duplicates(rows), draw)
+
+
+def loss_of(objective: Objective, tuned: Backbone, of: Batch) -> Tensor:
+    """The loss of a batch without the penalty on weights."""
+    return objective.loss(torch.cat([objective.anchors(tuned, packed) for packed in of.chunks]), of)
