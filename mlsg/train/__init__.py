@@ -7,7 +7,6 @@ Asking for an encoder that is there already imports no torch: the key is made of
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,8 @@ from mlsg.hub import Hub
 from mlsg.model.fingerprint import fingerprint_model
 from mlsg.model.locate import local_folder
 from mlsg.settings import table_of
+from mlsg.train.outside import place_from_environment
+from mlsg.train.starting import Job, train_on
 from mlsg.workspace import Request
 
 if TYPE_CHECKING:
@@ -77,13 +78,35 @@ def train(
     catalog: Catalog,
     data_root: Path | None,
     checkpoint_every: int = 100,
+    processes: int = 1,
 ) -> Artefact:
     """The encoder of `recipe` trained on `sentences`; an objective without training needs none.
 
+    `processes` are started on this host, and trained with as one; a script that asks for several guards its own start
+    with `if __name__ == "__main__"`. Where a launcher has started this one among many, all call this function, the
+    first one returns, and the others leave by SystemExit.
+
     Raises SettingError for settings that do not fit, ModelError or HubUnreachableError for the base, DataError or
-    HubUnreachableError for the dev set, DivergedError when training runs away.
+    HubUnreachableError for the dev set, DivergedError when training runs away, ProcessLostError when a process dies.
     """
+    place = place_from_environment()
+    if place is not None:
+        from mlsg.train.crew import Crew
+        from mlsg.train.together import take_part
+
+        with Crew(place) as crew:
+            order = _order(recipe, workspace, sentences, catalog, data_root)
+            made = take_part(crew, order, workspace, checkpoint_every)
+        assert made is not None  # the others have left
+        return made
     order = _order(recipe, workspace, sentences, catalog, data_root)
+    if processes > 1 and order.objective.trains:
+        found = workspace.find(order.request)
+        if found is None:
+            train_on(processes, Job(order, workspace, checkpoint_every))
+            found = workspace.find(order.request)
+            assert found is not None
+        return found
 
     def make(folder: Path, scratch: Path) -> Mapping[str, Any]:
         from mlsg.train.making import make_encoder
@@ -97,9 +120,6 @@ def _order(
     recipe: Recipe, workspace: Workspace, sentences: Artefact | None, catalog: Catalog, data_root: Path | None
 ) -> Order:
     objective = objectives.read(recipe.objective)
-    processes = int(os.environ.get("WORLD_SIZE") or 1)
-    if objective.trains and processes > 1:  # every one would see but its own negatives, and wait for one lock
-        raise SettingError(f"training was started as {processes} processes", "start it as one: mlsg train")
     if recipe.encoder.transform != "none":
         raise SettingError(
             f'unknown encoder.transform "{recipe.encoder.transform}"', nearest(recipe.encoder.transform, ["none"])

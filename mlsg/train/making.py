@@ -23,6 +23,7 @@ from mlsg.report.provenance import provenance_in
 from mlsg.train.dev import Probe, dev_probe, sample_probe
 from mlsg.train.draws import seed_of
 from mlsg.train.loop import Run, State, fit
+from mlsg.train.processes import ALONE, Team
 from mlsg.train.text import TokenisedText
 
 if TYPE_CHECKING:
@@ -40,13 +41,15 @@ class Trained:
     text: TokenisedText
 
 
-def make_encoder(order: Order, folder: Path, scratch: Path, checkpoint_every: int) -> Mapping[str, Any]:
-    """Write the encoder into `folder`; checkpoints go to `scratch`. Returns the facts."""
+def make_encoder(
+    order: Order, folder: Path, scratch: Path, checkpoint_every: int, team: Team = ALONE
+) -> Mapping[str, Any]:
+    """Write the encoder into `folder`; checkpoints go to `scratch`. Returns the facts. The others of `team` help."""
     wanted = order.recipe.encoder
-    base = load_backbone(order.recipe.train.model, order.base_revision or "main", hub=order.hub)
+    base = _base(order)
     facts: dict[str, Any] = {"steps": 0}
     if order.objective.trains:
-        trained = _trained(order, base, scratch, checkpoint_every)
+        trained = _trained(order, base, scratch, checkpoint_every, team)
         base.model.load_state_dict(trained.tuned.model.state_dict(), strict=trained.tuned.layers == base.layers)
         write_atomically(folder / "history.json", readable_json(_history(trained.state)))
         facts = _facts(trained.state, trained.text)
@@ -55,6 +58,11 @@ def make_encoder(order: Order, folder: Path, scratch: Path, checkpoint_every: in
     assert made is not None
     write_atomically(folder / "README.md", card(made, None))
     return facts
+
+
+def help_to_train(order: Order, scratch: Path, checkpoint_every: int, team: Team) -> None:
+    """What the others of a team do while the first one is in `make_encoder`; nothing is written."""
+    _trained(order, _base(order), scratch, checkpoint_every, team)
 
 
 def provenance(order: Order) -> dict[str, Any]:
@@ -72,14 +80,18 @@ def provenance(order: Order) -> dict[str, Any]:
     return told
 
 
-def _trained(order: Order, base: Backbone, scratch: Path, checkpoint_every: int) -> Trained:
+def _base(order: Order) -> Backbone:
+    return load_backbone(order.recipe.train.model, order.base_revision or "main", hub=order.hub)
+
+
+def _trained(order: Order, base: Backbone, scratch: Path, checkpoint_every: int, team: Team) -> Trained:
     settings, encoder = order.recipe.train, order.recipe.encoder
     accelerator = Accelerator(mixed_precision="no")  # precision is a setting of ours, not of the launcher
     assert order.sentences is not None
     text = _tokenised(read_sentences(order.sentences), base, settings.max_length)
     if len(text) < 2:
         raise DataError(f"{len(text)} sentences to train on", "prepare at least two")
-    probe = _probe(order, base, text)
+    probe = _probe(order, base, text, team)
     base.to(accelerator.device)
     ground = Ground(base, encoder, text, accelerator.device, partial(seed_of, settings.seed))
     objective = order.objective.build(ground)  # copies the base before it is tuned, and before anything is frozen
@@ -87,19 +99,20 @@ def _trained(order: Order, base: Backbone, scratch: Path, checkpoint_every: int)
     if not settings.train_embeddings:
         for parameter in tuned.embedding_parameters():
             parameter.requires_grad_(False)
-    console.note(f"training {order.base_name} ({order.objective.label}) on {len(text)} sentences, {accelerator.device}")
-    run = Run(tuned, objective, text, probe, settings, encoder, scratch, checkpoint_every, accelerator)
+    where = f"{accelerator.device}" if team.size == 1 else f"{team.size} processes, {accelerator.device.type}"
+    console.note(f"training {order.base_name} ({order.objective.label}) on {len(text)} sentences, {where}")
+    run = Run(tuned, objective, text, probe, settings, encoder, scratch, checkpoint_every, accelerator, team)
     return Trained(tuned, fit(run), text)
 
 
-def _probe(order: Order, base: Backbone, text: TokenisedText) -> Probe:
+def _probe(order: Order, base: Backbone, text: TokenisedText, team: Team) -> Probe:
     settings = order.recipe.train
     if order.dev is None:
-        return sample_probe(text, settings.seed)
+        return sample_probe(text, settings.seed, team)
     pairs = read_pairs(order.dev, order.hub)
     if len(set(pairs.scores)) < 2:
         raise DataError(f"every pair of dev set {pairs.name} has the same score", "choose another train.dev, or none")
-    return dev_probe(_tokenised([*pairs.first, *pairs.second], base, settings.max_length), pairs.scores)
+    return dev_probe(_tokenised([*pairs.first, *pairs.second], base, settings.max_length), pairs.scores, team)
 
 
 def _tokenised(sentences: Sequence[str], base: Backbone, max_length: int) -> TokenisedText:
