@@ -21,3 +21,17 @@ lint: .venv/bin/python  ## style, types
 	$(PYTHON) -m ruff check mlsg tests
 	$(PYTHON) -m ruff format --check mlsg tests
 	$(PYTHON) -m mypy
+
+bench: .venv/bin/python  ## ratios against plain code, some minutes each; LONG=1 for those that take an hour
+	$(PYTHON) -m tests.benchmarks.bench_step --shape mbert --precision bf16
+	$(PYTHON) -m tests.benchmarks.bench_step --shape mbert --precision float32
+	$(PYTHON) -m tests.benchmarks.bench_step --shape starter --precision bf16
+	$(PYTHON) -m tests.benchmarks.bench_step --shape starter --precision float32
+	$(PYTHON) -m tests.benchmarks.bench_recipe --shape mbert
+	$(PYTHON) -m tests.benchmarks.bench_processes --shape mbert
+	$(PYTHON) -m tests.benchmarks.bench_roofline --shape mbert
+ifdef LONG
+	$(PYTHON) -m tests.benchmarks.bench_memory --shape starter
+	$(PYTHON) -m tests.benchmarks.bench_recipe --shape starter --full
+	$(PYTHON) -m tests.benchmarks.bench_recipe --shape mbert --full
+endif

@@ -55,6 +55,8 @@ class Straightforward:
     schedule: torch.optim.lr_scheduler.LRScheduler
     device: torch.device
     view_pooling: str = "max"
+    frozen_too: bool = True
+    """Whether the regulariser is computed over frozen parameters too, where it is zero; the script does."""
 
     def step(self, sentences: Sequence[str]) -> Tensor:
         """One batch, one update; returns the loss."""
@@ -77,6 +79,8 @@ class Straightforward:
         loss = _contrast(projected[0], list(projected[1:]))
         fixed = dict(self.guide.named_parameters())
         for name, parameter in self.tuned.named_parameters():
+            if not (parameter.requires_grad or self.frozen_too):
+                continue
             loss = loss + _REGULARISER * (parameter - fixed[name]).square().sum()
         return loss
 
