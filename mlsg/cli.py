@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mlsg.faults import exit_code_of
+from mlsg.train.outside import silence_all_but_first
 
 if TYPE_CHECKING:
     from mlsg.pipeline import Surroundings
@@ -38,14 +40,19 @@ SetOption = Annotated[
 RecipeOption = Annotated[str, typer.Option("--recipe", help="Recipe whose settings are used (mlsg show lists them).")]
 JsonOption = Annotated[str | None, typer.Option("--json", help="Write the scores as JSON to a file, or - for stdout.")]
 MarkdownOption = Annotated[str | None, typer.Option("--markdown", help="Write the table as Markdown to a file, or -.")]
+ProcessesOption = Annotated[
+    int, typer.Option("--processes", min=1, help="Train on as many processes of this host, on GPUs one each.")
+]
 
 DEFAULT_WORKSPACE = Path(".mlsg")
 
 
-def _surroundings(workspace: Path, langs_dir: list[Path] | None, data_root: Path | None) -> Surroundings:
+def _surroundings(
+    workspace: Path, langs_dir: list[Path] | None, data_root: Path | None, processes: int = 1
+) -> Surroundings:
     from mlsg.pipeline import surroundings
 
-    return surroundings(workspace, langs_dir or (), data_root)
+    return surroundings(workspace, langs_dir or (), data_root, processes)
 
 
 def _assignments(pairs: list[str] | None, **options: object) -> list[str]:
@@ -100,6 +107,7 @@ def train(
         str | None, typer.Option("--lang", help="Train on the last sentences prepared of this language.")
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of every draw.")] = None,
+    processes: ProcessesOption = 1,
     recipe: RecipeOption = "zero_shot",
     set_: SetOption = None,
     data_root: DataRootOption = None,
@@ -112,7 +120,7 @@ def train(
     from mlsg.report.stages import print_encoder
 
     assignments = _assignments(set_, train__model=model, train__seed=seed)
-    around = _surroundings(workspace, langs_dir, data_root)
+    around = _surroundings(workspace, langs_dir, data_root, processes)
     print_encoder(run_train(load_recipe(recipe, assignments), around, last_sentences(around, lang)))
 
 
@@ -154,6 +162,7 @@ def run(
     name: Annotated[str, typer.Argument(help="Recipe, or the path of your own TOML.")],
     json: JsonOption = None,
     markdown: MarkdownOption = None,
+    processes: ProcessesOption = 1,
     set_: SetOption = None,
     data_root: DataRootOption = None,
     langs_dir: LangsDirOption = None,
@@ -164,7 +173,7 @@ def run(
     from mlsg.recipes import load_recipe
     from mlsg.report.output import print_scores
 
-    around = _surroundings(workspace, langs_dir, data_root)
+    around = _surroundings(workspace, langs_dir, data_root, processes)
     print_scores([run_recipe(load_recipe(name, set_ or ()), around)], json=json, markdown=markdown)
 
 
@@ -261,4 +270,8 @@ def options(
 
 def main() -> None:
     """Run the command line and leave with the exit code of design part 3."""
+    # Waiting threads sleep instead of spinning: on a machine that others use too, spinning made training several times
+    # slower. OpenMP reads this when torch is first imported, which is after this line.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    silence_all_but_first()
     sys.exit(exit_code_of(lambda: app(standalone_mode=False)))
