@@ -202,7 +202,7 @@ def explain(
     langs_dir: LangsDirOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
 ) -> None:
-    """Why each stage was or would be built: what differs from the nearest artefact."""
+    """Why each stage was, or would be, built."""
     from mlsg.explain import explain_last, explain_recipe
     from mlsg.recipes import load_recipe
 
