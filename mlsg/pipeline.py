@@ -22,19 +22,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a command works in: the workspace, the known languages, and where original files are."""
+    """What a command works in: the workspace, the known languages, where original files are, how many processes."""
 
     workspace: Workspace
     catalog: Catalog
     data_root: Path | None
+    processes: int = 1
+    """That train; no result depends on it."""
 
 
-def surroundings(workspace: Path, langs_dirs: Sequence[Path], data_root: Path | None) -> Surroundings:
+def surroundings(
+    workspace: Path, langs_dirs: Sequence[Path], data_root: Path | None, processes: int = 1
+) -> Surroundings:
     """Check the folders of the command line, read the catalog. Raises SettingError for a folder that is not there."""
     for folder in (*langs_dirs, *([data_root] if data_root else [])):
         if not folder.is_dir():
             raise SettingError(f"no folder {folder}", "name one that exists")
-    return Surroundings(Workspace(workspace.absolute()), load_catalog(langs_dirs), data_root)
+    return Surroundings(Workspace(workspace.absolute()), load_catalog(langs_dirs), data_root, processes)
 
 
 def run_prepare(recipe: Recipe, around: Surroundings, sources: Sequence[Path] = (), column: str = "text") -> Artefact:
@@ -60,6 +64,7 @@ def run_train(recipe: Recipe, around: Surroundings, sentences: Artefact | None) 
         sentences=sentences,
         catalog=around.catalog,
         data_root=around.data_root,
+        processes=around.processes,
     )
     around.workspace.remember("train", artefact)
     return artefact
