@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mlsg.faults import exit_code_of
-from mlsg.train.outside import silence_all_but_first
 
 if TYPE_CHECKING:
     from mlsg.pipeline import Surroundings
@@ -273,5 +273,8 @@ def main() -> None:
     # Waiting threads sleep instead of spinning: on a machine that others use too, spinning made training several times
     # slower. OpenMP reads this when torch is first imported, which is after this line.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    silence_all_but_first()
+    if "WORLD_SIZE" in os.environ:  # a launcher's doing
+        from mlsg.train.outside import silence_all_but_first
+
+        silence_all_but_first()
     sys.exit(exit_code_of(lambda: app(standalone_mode=False)))
