@@ -172,7 +172,7 @@ def _sizes(training: ours.Ours, steps: range) -> Step:
         width=config.hidden_size,
         inner=config.intermediate_size,
         views=config.num_hidden_layers + 1,
-        head=4096,
+        head=run.objective.settings.head_width,  # type: ignore[attr-defined]
         guide=training.guide_in_step,
     )
 
