@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mlsg.model.tokens import Tokens
     from mlsg.objectives.drift import Pull
     from mlsg.recipes import EncoderSettings
+    from mlsg.workspace import Workspace
 
 
 class TrainingText(Protocol):
@@ -91,6 +92,20 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Names for base and text that hold beyond this process, so that what is computed of them can be kept."""
+
+    workspace: Workspace
+    base_name: str
+    base: str
+    """Fingerprint."""
+    sentences: str
+    """Key of the artefact."""
+    max_length: int
+    """Tokens a sentence."""
+
+
+@dataclass(frozen=True)
 class Ground:
     """What an objective is built on."""
 
@@ -102,6 +117,10 @@ class Ground:
     device: torch.device
     seed_of: Callable[[str], int]
     """Seed of a purpose, such as "head"."""
+    precision: str = "float32"
+    """Of training."""
+    origin: Origin | None = None
+    """None: nothing is kept."""
 
 
 class Objective(Protocol):

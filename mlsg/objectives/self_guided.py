@@ -9,7 +9,8 @@ When to use it: to get a usable [CLS] out of a base with nothing but plain sente
 Where this departs from the authors' released code (recipe `authors_code` follows the code where a setting can):
 views are pooled by maximum as the paper says, not by mean; the guide has no dropout; opt2 keeps all b - 1 negatives;
 base is the mean over 2b terms. Ours and not in the paper, off by default: other anchors than [CLS], `mask_duplicates`,
-`view_weighting`, `view_transform`.
+`view_weighting`, `view_transform`. Without guide dropout a view depends on its sentence alone, so all are computed once
+and kept in the workspace (`stored_views`).
 """
 
 from __future__ import annotations
@@ -53,6 +54,10 @@ class Settings:
     view_transform: Annotated[
         Literal["none", "centre", "whiten"], "of each layer of views, fitted on the training text"
     ] = "none"
+    view_precision: Annotated[
+        Literal["train", "float32", "bf16"], "in which views are computed and stored; train: as train.precision"
+    ] = "train"
+    view_limit: Annotated[float, "GB that stored views may take; past it the guide reads every batch", Between(0)] = 8.0
     view_shrinkage: Annotated[float, "share of the mean variance mixed in before whitening", Between(1e-6, 1)] = 0.1
 
     def __post_init__(self) -> None:
@@ -75,6 +80,7 @@ class Settings:
     def build(self, ground: Ground) -> SelfGuided:
         """The objective on `ground`. Raises SettingError for a layer that the base does not have."""
         from mlsg.objectives.head import projection_head
+        from mlsg.objectives.view_source import view_source
 
         head = projection_head(
             ground.base.dimension,
@@ -84,7 +90,7 @@ class Settings:
             seed=ground.seed_of("head"),
         )
         guide = _guide(ground, dropout=self.guide_dropout)
-        return SelfGuided(self, ground, guide, _view_source(self, ground, guide), head)
+        return SelfGuided(self, ground, guide, view_source(self, ground, guide), head)
 
 
 class SelfGuided:
@@ -107,7 +113,7 @@ class SelfGuided:
         """The contrastive loss of anchors (b, d): a scalar (section 3.1)."""
         from mlsg.objectives.nt_xent import LOSSES
 
-        views = self._positives(self.views(batch), batch)  # (b, n, d), or (b, d) where one is drawn
+        views = self._positives(batch)  # (b, n, d), or (b, d) where one is drawn
         contrast, share = LOSSES[self.settings.loss], batch.share
         duplicates = share.own(batch.duplicates) if self.settings.mask_duplicates else None
         views = share.gather(views)  # (B, ...), before the head: without gradient, they only travel one way
@@ -121,38 +127,13 @@ class SelfGuided:
         both = self.head(torch.cat([anchors, rows]))
         return both[: len(anchors)], both[len(anchors) :].unflatten(0, views.shape[:-1])
 
-    def _positives(self, views: Tensor, batch: Batch) -> Tensor:
+    def _positives(self, batch: Batch) -> Tensor:
         """All views for opt3; for the other losses one view a sentence, its layer drawn uniformly at each step."""
         if self.settings.loss == "opt3":
-            return views
-        return views[range(len(views)), batch.draw("layer", views.shape[1])]
+            return self.views(batch)
+        return self.views(batch, batch.draw("layer", len(self.views.layers)))
 
 
 def _guide(ground: Ground, *, dropout: bool) -> Backbone:
     guide = ground.base.copy_frozen().to(ground.device)
     return guide.train() if dropout else guide.eval()
-
-
-def _view_source(settings: Settings, ground: Ground, guide: Backbone) -> ViewSource:
-    from mlsg.objectives.view_statistics import fit_moments, sif_weights, whitening
-    from mlsg.objectives.views import GuideViews, TransformedViews, similar_batches
-
-    last = ground.base.layers
-    if any(layer > last for layer in settings.layers):
-        raise SettingError(f"objective.layers is {list(settings.layers)}", f"the base has layers 0 to {last}")
-    weights = None
-    if settings.view_weighting == "sif":
-        weights = sif_weights(ground.text.token_counts(ground.base.model.config.vocab_size)).to(ground.device)
-    views = GuideViews(guide, settings.layers or range(last + 1), settings.view_pooling, weights)
-    if settings.view_transform == "none":
-        return views
-    guide.eval()  # the fit is on views without dropout, whatever training does
-    means, covariances = fit_moments(
-        views.of(packed.to(ground.device))
-        for packed in similar_batches(ground.text.tokens, ground.text.distinct, together=guide.packs)
-    )
-    guide.train(settings.guide_dropout)
-    maps = whitening(covariances, settings.view_shrinkage) if settings.view_transform == "whiten" else None
-    return TransformedViews(
-        views, means.float().to(ground.device), None if maps is None else maps.float().to(ground.device)
-    )

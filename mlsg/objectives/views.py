@@ -8,7 +8,7 @@ their loss, runs it with dropout on; here dropout is off unless asked for, so th
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -18,7 +18,8 @@ from torch import Tensor
 
 from mlsg.model.packing import Packed, pack, pool_layers, pool_rows
 from mlsg.model.tokens import Tokens
-from mlsg.objectives.interface import Batch
+from mlsg.objectives.interface import Batch, TrainingText
+from mlsg.objectives.precision import autocast
 
 if TYPE_CHECKING:
     from mlsg.model.backbone import Backbone
@@ -30,8 +31,19 @@ _TOKENS = 2048
 class ViewSource(Protocol):
     """Where views come from: computed on the fly, or looked up by `batch.rows`."""
 
-    def __call__(self, batch: Batch) -> Tensor:
-        """(b, n, d), without gradient."""
+    @property
+    def layers(self) -> Sequence[int]:
+        """Which layers of the guide are the n views, 0 being the embedding layer's output."""
+
+    def __call__(self, batch: Batch, drawn: Sequence[int] | None = None) -> Tensor:
+        """(b, n, d), without gradient; with `drawn`, (b, d): for each sentence one of the n."""
+
+
+class WholeViews(ViewSource, Protocol):
+    """Views that can be had of the whole text too, to fit a map on."""
+
+    def everything(self) -> Iterator[Tensor]:
+        """Views (m, n, d) of every distinct sentence of the text, without dropout, some at a time."""
 
 
 def similar_batches(tokens: Tokens, rows: NDArray[np.int64], *, together: bool) -> Iterator[Packed]:
@@ -47,19 +59,44 @@ class GuideViews:
     """Views computed when they are asked for. A plain object: no `.train()` of a parent can reach the guide."""
 
     guide: Backbone
+    text: TrainingText
     layers: Sequence[int]
-    """Which layers, 0 being the embedding layer's output."""
     pooling: str
+    precision: str
+    """Of the guide's forward pass, and of the views."""
     token_weights: Tensor | None = None
     """(vocabulary,) weight of each token id in a mean."""
 
-    def __call__(self, batch: Batch) -> Tensor:
-        """Views (b, n, d) of a batch."""
-        return torch.cat([self.of(packed) for packed in batch.chunks])
+    @property
+    def device(self) -> torch.device:
+        """Where the guide is."""
+        return self.guide.device
+
+    def of_layers(self, layers: Sequence[int]) -> GuideViews:
+        """The same of other layers."""
+        return replace(self, layers=layers)
+
+    def __call__(self, batch: Batch, drawn: Sequence[int] | None = None) -> Tensor:
+        """(b, n, d), or (b, d) of the drawn layers."""
+        views = torch.cat([self.of(packed) for packed in batch.chunks])
+        return views if drawn is None else views[range(len(views)), list(drawn)]
+
+    def everything(self) -> Iterator[Tensor]:
+        """Views of every distinct sentence, whatever training does without dropout."""
+        training = self.guide.training
+        self.guide.eval()
+        for packed in similar_batches(self.text.tokens, self.text.distinct, together=self.guide.packs):
+            yield self.of(packed.to(self.device))
+        self.guide.train(training)
 
     @torch.no_grad()
     def of(self, packed: Packed) -> Tensor:
-        """(b, n, d) of the b sentences in `packed`."""
+        """(b, n, d) of the b sentences in `packed`, in the type that stored views have."""
+        with autocast(self.device, self.precision):
+            pooled = self._pooled(packed)
+        return pooled.to(torch.bfloat16) if self.precision == "bf16" else pooled
+
+    def _pooled(self, packed: Packed) -> Tensor:
         states = self.guide.states_of(packed)
         chosen = [states[k] for k in self.layers]
         if self.token_weights is None:
@@ -79,9 +116,18 @@ class TransformedViews:
     maps: Tensor | None
     """(n, d, d), or None for centring only."""
 
+    @property
+    def layers(self) -> Sequence[int]:
+        """Those of the source."""
+        return self.source.layers
+
     @torch.no_grad()
-    def __call__(self, batch: Batch) -> Tensor:
-        """Views (b, n, d) of a batch, in the type of the means."""
-        with torch.autocast(self.means.device.type, enabled=False):
-            centred = self.source(batch).to(self.means.dtype) - self.means
+    def __call__(self, batch: Batch, drawn: Sequence[int] | None = None) -> Tensor:
+        """(b, n, d), or (b, d) of the drawn layers, in the type of the means."""
+        with autocast(self.means.device, "float32"):
+            views = self.source(batch, drawn).to(self.means.dtype)
+            if drawn is not None:
+                centred = views - self.means[list(drawn)]
+                return centred if self.maps is None else torch.einsum("bd,bde->be", centred, self.maps[list(drawn)])
+            centred = views - self.means
             return centred if self.maps is None else torch.einsum("bnd,nde->bne", centred, self.maps)

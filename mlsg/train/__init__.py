@@ -45,6 +45,7 @@ class Order:
     sentences: Artefact | None
     dev: Located | None
     hub: Hub
+    workspace: Workspace
 
     @property
     def base_revision(self) -> str:
@@ -136,6 +137,7 @@ def _order(
         sentences if objective.trains else None,
         dev,
         hub,
+        workspace,
     )
 
 

@@ -24,6 +24,7 @@ from mlsg import console
 from mlsg.errors import SettingError
 from mlsg.model.backbone import Backbone
 from mlsg.objectives.interface import Batch, Objective
+from mlsg.objectives.precision import autocast
 from mlsg.recipes import EncoderSettings, TrainSettings
 from mlsg.train.checkpoints import Checkpoint, latest_checkpoint, load_best, save_best, save_checkpoint
 from mlsg.train.dev import Probe
@@ -32,7 +33,7 @@ from mlsg.train.draws import draw_below, seed_of
 from mlsg.train.optimiser import adamw, learning_rate, make_moments, moments, restore_moments, set_learning_rate
 from mlsg.train.order import Plan, order
 from mlsg.train.processes import ALONE, Team
-from mlsg.train.step import Passes, autocast
+from mlsg.train.step import Passes
 from mlsg.train.stopping import out_of_patience
 from mlsg.train.text import TokenisedText
 

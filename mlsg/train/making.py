@@ -16,7 +16,7 @@ from mlsg.errors import DataError
 from mlsg.files import readable_json, write_atomically
 from mlsg.model.backbone import Backbone, load_backbone
 from mlsg.model.encoder import Encoder
-from mlsg.objectives.interface import Ground
+from mlsg.objectives.interface import Ground, Origin
 from mlsg.prepare import read_sentences
 from mlsg.report.card import card
 from mlsg.report.provenance import provenance_in
@@ -93,7 +93,16 @@ def _trained(order: Order, base: Backbone, scratch: Path, checkpoint_every: int,
         raise DataError(f"{len(text)} sentences to train on", "prepare at least two")
     probe = _probe(order, base, text, team)
     base.to(accelerator.device)
-    ground = Ground(base, encoder, text, accelerator.device, partial(seed_of, settings.seed))
+    origin = Origin(
+        order.workspace,
+        order.base_name,
+        order.base_fingerprint,
+        order.sentences.key,
+        min(settings.max_length, base.max_length),
+    )
+    ground = Ground(
+        base, encoder, text, accelerator.device, partial(seed_of, settings.seed), settings.precision, origin
+    )
     objective = order.objective.build(ground)  # copies the base before it is tuned, and before anything is frozen
     tuned = base if encoder.layer in {-1, base.layers} else base.truncated(encoder.layer)
     if not settings.train_embeddings:

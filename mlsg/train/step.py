@@ -17,11 +17,7 @@ from torch import Tensor
 from mlsg.model.backbone import Backbone
 from mlsg.model.packing import Packed
 from mlsg.objectives.interface import Batch, Objective
-
-
-def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """What forward passes run under. Weights are cast once within it, however often they are used."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+from mlsg.objectives.precision import autocast
 
 
 @dataclass(frozen=True)

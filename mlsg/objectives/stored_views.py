@@ -1,0 +1,123 @@
+"""Views kept as an artefact: each distinct sentence is read by the guide once, for all trainings that ask for the same.
+
+    views/<key>/views-00000.safetensors     "views" (2048, L + 1, d), sentences from the longest to the shortest
+
+All layers are kept, so that trainings on some of them share the artefact. Files are mapped into memory and not read: a
+training on a million sentences touches the rows of its batch. A killed computation goes on from its last whole file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from mlsg import console
+from mlsg.files import sync
+from mlsg.objectives.interface import Batch, Origin, TrainingText
+from mlsg.objectives.views import GuideViews, similar_batches
+from mlsg.workspace import Artefact, Request
+
+STAGE = "views"
+FORMAT = 1
+_ROWS = 2048
+"""Sentences a file."""
+
+
+@dataclass(frozen=True)
+class StoredViews:
+    """Views looked up by the rows of a batch."""
+
+    files: Sequence[Tensor]
+    """Mapped tensors (2048, L + 1, d), the last one shorter."""
+    places: NDArray[np.int64]
+    """(n,) for each row of the text, where its sentence is in the files."""
+    layers: Sequence[int]
+    device: torch.device
+
+    def __call__(self, batch: Batch, drawn: Sequence[int] | None = None) -> Tensor:
+        """(b, n, d), or (b, d) where a layer is drawn for each sentence: then only that one is read."""
+        found = [self.files[place // _ROWS][place % _ROWS] for place in self.places[batch.rows].tolist()]
+        if drawn is not None:
+            chosen = torch.stack([rows[self.layers[k]] for rows, k in zip(found, drawn, strict=True)])
+        else:
+            chosen = torch.stack(found)
+            if list(self.layers) != list(range(chosen.shape[1])):
+                chosen = chosen[:, list(self.layers)]
+        return chosen.to(self.device, non_blocking=True)
+
+    def everything(self) -> Iterator[Tensor]:
+        """Views (m, n, d) of every distinct sentence, some at a time."""
+        for file in self.files:
+            for part in file.split(256):
+                yield part[:, list(self.layers)]
+
+
+def bytes_of(guide: GuideViews) -> int:
+    """What the stored views of a text take."""
+    backbone, width = guide.guide, 2 if guide.precision == "bf16" else 4
+    return len(guide.text.distinct) * (backbone.layers + 1) * backbone.dimension * width
+
+
+def stored_views(guide: GuideViews, origin: Origin, settings: Mapping[str, Any], layers: Sequence[int]) -> StoredViews:
+    """The views that `guide` (of all layers) gives for its whole text; computed unless they are in the workspace.
+
+    `settings` are those that change a view.
+    """
+    request = Request(
+        stage=STAGE,
+        format=FORMAT,
+        name=f"{origin.base_name.rpartition('/')[2]}-{guide.pooling}",
+        settings={**settings, "max_length": origin.max_length},
+        inputs={"sentences": origin.sentences},
+        fingerprints={"base": origin.base},
+    )
+    order = _order(guide.text)
+
+    def make(folder: Path, scratch: Path) -> Mapping[str, Any]:
+        _compute(guide, order, scratch)
+        for path in _files(scratch):
+            path.rename(folder / path.name)
+        return {"sentences": len(order), "layers": guide.guide.layers + 1, "dimension": guide.guide.dimension}
+
+    artefact = origin.workspace.build(request, make)
+    places = np.empty(len(order), dtype=np.int64)
+    places[guide.text.groups[order]] = np.arange(len(order))
+    return StoredViews(_mapped(artefact), places[guide.text.groups], layers, guide.device)
+
+
+def _order(text: TrainingText) -> NDArray[np.int64]:
+    """Rows of the distinct sentences, the longest first: batches of one length waste nothing."""
+    return text.distinct[np.argsort(-text.tokens.lengths[text.distinct], kind="stable")]
+
+
+def _compute(guide: GuideViews, order: NDArray[np.int64], scratch: Path) -> None:
+    for left in scratch.glob(".views-*"):  # of a killed process
+        left.unlink()
+    with console.progress("views", len(order), "sentences") as bar:
+        for number, first in enumerate(range(0, len(order), _ROWS)):
+            rows = order[first : first + _ROWS]
+            final = scratch / f"views-{number:05d}.safetensors"
+            if not final.exists():
+                batches = similar_batches(guide.text.tokens, rows, together=guide.guide.packs)
+                views = torch.cat([guide.of(packed.to(guide.device)).cpu() for packed in batches])
+                save_file({"views": views.contiguous()}, scratch / f".{final.name}")
+                sync(scratch / f".{final.name}")
+                (scratch / f".{final.name}").rename(final)
+                sync(scratch)
+            bar.advance(len(rows))
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("views-*.safetensors"))
+
+
+def _mapped(artefact: Artefact) -> list[Tensor]:
+    return [load_file(path)["views"] for path in _files(artefact.folder)]
