@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from mlsg.errors import ModelError, SettingError
+from mlsg.model.faster import faster
 from mlsg.model.folder import read_transformer
 from mlsg.model.locate import Located, locate
 from mlsg.model.packing import Packed, can_pack, first_position, pack, pool_packed
@@ -122,6 +123,15 @@ class Backbone(nn.Module):
     def copy_frozen(self) -> Backbone:
         """A copy of the weights that does not learn, in evaluation mode; the tokenizer is shared."""
         return self._with_model(copy.deepcopy(self.model)).requires_grad_(False).eval()
+
+    def for_inference(self, precision: str) -> Backbone:
+        """The same weights, ready to be run fast without gradient (`mlsg.model.faster`); precision: float32, bf16."""
+        packs = self.packs  # tried in float32, and known to the copy
+        copied = copy.copy(self)
+        copied.__dict__["packs"] = packs
+        copied._modules = {**self._modules, "model": faster(self.model, precision)}
+        copied.training = False
+        return copied
 
     def truncated(self, layers: int) -> Backbone:
         """A copy of the lowest `layers` layers, 0 being the embedding layer alone.

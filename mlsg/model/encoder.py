@@ -9,7 +9,6 @@ In float32 the vectors equal those of `SentenceTransformer(folder).encode` to 1e
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,15 +23,20 @@ from mlsg.errors import SettingError, nearest
 from mlsg.model.backbone import Backbone, read_backbone
 from mlsg.model.folder import Head, is_sentence_transformer, read_head, read_provenance
 from mlsg.model.locate import locate
+from mlsg.model.packing import pack, pool_packed
 from mlsg.model.pooling import POOLINGS, checked_layer, pool, pool_tokens
 from mlsg.model.saving import save_encoder
 from mlsg.model.steps import Dense, Normalize, read_step
-from mlsg.model.tokens import Tokens, length_sorted
+from mlsg.model.tokens import Tokens, equal_batches, token_batches
 
 if TYPE_CHECKING:
     from mlsg.hub import Hub
 
 PRECISIONS = ("float32", "bf16")
+_BATCH_TOKENS = {"cpu": 1024, "cuda": 32768}
+"""Enough for a device to be busy; on a CPU few enough for its caches."""
+_SETTLED_TOKENS = {"cpu": 128, "cuda": 4096}
+"""The same for batches of one length, of which the last one of each length is mostly filled up."""
 
 
 class Advances(Protocol):
@@ -78,6 +82,7 @@ class Encoder:
         self.prompt = prompt
         self.precision = precision
         self.provenance = dict(provenance or {})
+        self._ready: tuple[tuple[object, ...], Backbone] | None = None
 
     @classmethod
     def load(
@@ -136,11 +141,12 @@ class Encoder:
         return self.backbone.tokenize([self.prompt + text for text in texts] if self.prompt else texts)
 
     def encode(
-        self, texts: Sequence[str], *, batch_size: int = 64, progress: Advances | None = None
+        self, texts: Sequence[str], *, batch_tokens: int | None = None, progress: Advances | None = None
     ) -> NDArray[np.float32]:
         """Float32 (n, d), one row a text, in order.
 
-        Each distinct text is computed once, in batches of similar length. Raises DataError for broken Unicode.
+        Each distinct text is computed once, in batches of about `batch_tokens` tokens (None: what suits the device).
+        Raises DataError for broken Unicode.
         """
         if isinstance(texts, str):
             raise TypeError("encode takes a list of texts, not one text")
@@ -149,25 +155,39 @@ class Encoder:
         tokens = self.tokenize(list(number))
         repeats = np.bincount(place, minlength=len(number))
         vectors = np.empty((len(number), self.dimension), dtype=np.float32)
-        with self._evaluating():
-            for rows in length_sorted(tokens.lengths, batch_size):
-                ids, mask = (part.to(self.backbone.device) for part in tokens.batch(rows))
-                vectors[rows] = self.vectors(ids, mask).float().cpu().numpy()
-                if progress is not None:
-                    progress.advance(int(repeats[rows].sum()))
+        for rows, (found,) in encode_tokens([self], tokens, batch_tokens=batch_tokens):
+            vectors[rows] = found
+            if progress is not None:
+                progress.advance(int(repeats[rows].sum()))
         return vectors if len(number) == len(place) else vectors[place]
 
     def vectors(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """(b, d) from ids and mask (b, t), with gradient where that is on."""
         with torch.autocast(self.backbone.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            if self.layer == self.backbone.layers and self.pooling != "first_last":
+            if self.reads_last_layer:
                 pooled = pool_tokens(self.backbone.last_state(input_ids, attention_mask), attention_mask, self.pooling)
             else:
                 states = self.backbone.hidden_states(input_ids, attention_mask)
                 pooled = pool(states, attention_mask, self.pooling, self.layer)
-        for step in self.steps:  # in float32: they are small, and a scaling would lose what the base has
+        return self.after_pooling(pooled)
+
+    def after_pooling(self, pooled: Tensor) -> Tensor:
+        """(b, e) from pooled vectors (b, d): the steps, in float32 (they are small, and a scaling would lose bits)."""
+        for step in self.steps:
             pooled = step(pooled.float())
         return pooled
+
+    @property
+    def reads_last_layer(self) -> bool:
+        """Whether the last layer's output is all that the pooling needs."""
+        return self.layer == self.backbone.layers and self.pooling != "first_last"
+
+    def ready(self) -> Backbone:
+        """The backbone without dropout, as fast as this machine can run it; made once for a device."""
+        place = (self.backbone.device, id(self.backbone.model), self.precision)
+        if self._ready is None or self._ready[0] != place:
+            self._ready = (place, self.backbone.for_inference(self.precision))
+        return self._ready[1]
 
     def counts(self, texts: Sequence[str]) -> Counts:
         """What of each text is cut off or unknown to the tokenizer; each distinct text is tokenised once."""
@@ -184,19 +204,30 @@ class Encoder:
         """
         save_encoder(self, folder, provenance)
 
-    @contextlib.contextmanager
-    def _evaluating(self) -> Iterator[None]:
-        """No gradient and no dropout inside; training goes on as before after.
 
-        Not inference mode: what a model caches there could not be used in training again.
-        """
-        training = self.backbone.training
-        self.backbone.eval()
-        try:
-            with torch.no_grad():
-                yield
-        finally:
-            self.backbone.train(training)
+@torch.inference_mode()
+def encode_tokens(
+    encoders: Sequence[Encoder], tokens: Tokens, *, batch_tokens: int | None = None, settled: bool = False
+) -> Iterator[tuple[NDArray[np.int64], list[NDArray[np.float32]]]]:
+    """Batch by batch its rows and their vectors (b, d) under each of some encoders of one base, precision and layer.
+
+    The base is run once for all of them. `settled` gives each sentence the same bits whatever it is computed with:
+    batches are of one length and of a size that this length decides, so that no product changes its shape.
+    """
+    lead = encoders[0]
+    backbone, device = lead.ready(), lead.backbone.device
+    last = all(encoder.reads_last_layer for encoder in encoders)
+    if settled:
+        batches = equal_batches(tokens.lengths, _SETTLED_TOKENS.get(device.type, _SETTLED_TOKENS["cuda"]))
+    else:
+        batches = token_batches(tokens.lengths, batch_tokens or _BATCH_TOKENS.get(device.type, _BATCH_TOKENS["cuda"]))
+    for rows in batches:
+        packed = pack(tokens, rows, together=backbone.packs and not settled).to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=lead.precision == "bf16"):
+            states = (backbone.last_state_of(packed),) if last else backbone.states_of(packed)
+            pooled = [pool_packed(states, packed, each.pooling, -1 if last else each.layer) for each in encoders]
+        found = [each.after_pooling(own).float().cpu().numpy() for each, own in zip(encoders, pooled, strict=True)]
+        yield rows, found
 
 
 def default_device() -> torch.device:

@@ -92,6 +92,31 @@ def length_sorted(lengths: NDArray[np.int64], size: int) -> Iterator[NDArray[np.
         yield order[first : first + size]
 
 
+def token_batches(lengths: NDArray[np.int64], tokens: int) -> Iterator[NDArray[np.int64]]:
+    """Rows in batches of similar length and at most `tokens` tokens, padding included; the longest first."""
+    order = np.argsort(-lengths, kind="stable")
+    first = 0
+    while first < len(order):
+        size = max(1, tokens // max(1, int(lengths[order[first]])))
+        yield order[first : first + size]
+        first += size
+
+
+def equal_batches(lengths: NDArray[np.int64], tokens: int) -> Iterator[NDArray[np.int64]]:
+    """Rows in batches of one length each, whose size that length alone decides: `tokens` tokens or a little more.
+
+    The last batch of a length is filled up with its last row, again and again.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    if not len(order):
+        return
+    for alike in np.split(order, np.nonzero(np.diff(lengths[order]))[0] + 1):
+        size = -(-tokens // max(1, int(lengths[alike[0]])))
+        for first in range(0, len(alike), size):
+            rows = alike[first : first + size]
+            yield np.concatenate([rows, np.full(size - len(rows), rows[-1])])
+
+
 def _ids(tokenizer: PreTrainedTokenizerBase, texts: list[str], first: int, max_length: int | None) -> list[list[int]]:
     if not texts:
         return []

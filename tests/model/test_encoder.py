@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from mlsg.errors import DataError, SettingError
-from mlsg.model.backbone import load_backbone
-from mlsg.model.encoder import Encoder
+from mlsg.model.backbone import Backbone, load_backbone
+from mlsg.model.encoder import Encoder, encode_tokens
+from mlsg.model.packing import pack
 from tests.model.texts import TEXTS
-from tests.tiny_models import tiny_bert, tiny_xlmr
+from tests.tiny_models import SENTENCES, tiny_bert, tiny_xlmr
 
 
 @pytest.fixture(scope="module", params=["bert", "xlmr"])
@@ -28,7 +29,7 @@ def encoder(folder: Path) -> Encoder:
 
 
 def test_each_vector_is_that_of_the_text_alone(encoder: Encoder) -> None:
-    together = encoder.encode(TEXTS, batch_size=5)
+    together = encoder.encode(TEXTS, batch_tokens=90)
     alone = np.concatenate([encoder.encode([text]) for text in TEXTS])
     assert together.dtype == np.float32
     assert together.shape == (len(TEXTS), 32)
@@ -40,15 +41,16 @@ def test_order_and_batch_size_do_not_matter(folder: Path, pooling: str) -> None:
     encoder = Encoder.load(folder, pooling=pooling, device="cpu")
     shuffled = random.Random(1).sample(range(len(TEXTS)), len(TEXTS))
     expected = encoder.encode(TEXTS)
-    found = encoder.encode([TEXTS[n] for n in shuffled], batch_size=3)
+    found = encoder.encode([TEXTS[n] for n in shuffled], batch_tokens=70)
     np.testing.assert_allclose(found, expected[shuffled], atol=1e-5, rtol=0)
 
 
 def test_each_distinct_text_is_computed_once(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    vectors = encoder.vectors
-    monkeypatch.setattr(encoder, "vectors", lambda ids, mask: seen.append(len(ids)) or vectors(ids, mask))
-    found = encoder.encode(["a", "b", "a", "a", "b", ""], batch_size=2)
+    monkeypatch.setattr(
+        "mlsg.model.encoder.pack", lambda *given, **how: seen.append(len(given[1])) or pack(*given, **how)
+    )
+    found = encoder.encode(["a", "b", "a", "a", "b", ""], batch_tokens=6)
     assert sum(seen) == 3
     assert np.array_equal(found[[0, 1]], found[[2, 4]])
     assert np.array_equal(found[0], found[3])
@@ -78,7 +80,7 @@ def test_progress_counts_every_text(encoder: Encoder) -> None:
             self.done += units
 
     bar = Bar()
-    encoder.encode([*TEXTS, "a", "a"], batch_size=4, progress=bar)
+    encoder.encode([*TEXTS, "a", "a"], batch_tokens=80, progress=bar)
     assert bar.done == len(TEXTS) + 2
 
 
@@ -102,6 +104,62 @@ def test_bf16_is_close_and_still_gives_float32(folder: Path, encoder: Encoder) -
     assert not np.array_equal(rough, exact)
     cosines = (rough * exact).sum(1) / np.linalg.norm(rough, axis=1) / np.linalg.norm(exact, axis=1)
     assert cosines.min() > 0.999
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_a_settled_vector_has_the_same_bits_whatever_is_beside_it(folder: Path, precision: str) -> None:
+    encoder = Encoder.load(folder, pooling="mean", device="cpu", precision=precision)
+    texts = list(
+        dict.fromkeys([*TEXTS, *SENTENCES, *(f"{word} {n}" for word in ["a", "bb", "tren"] for n in range(40))])
+    )
+
+    def settled(chosen: list[str]) -> np.ndarray:
+        tokens = encoder.tokenize(chosen)
+        vectors = np.full((len(chosen), encoder.dimension), np.nan, dtype=np.float32)
+        for rows, (found,) in encode_tokens([encoder], tokens, settled=True):
+            vectors[rows] = found
+        return vectors
+
+    whole = settled(texts)
+    np.testing.assert_allclose(whole, encoder.encode(texts), atol=1e-5 if precision == "float32" else 0.05, rtol=0)
+    for seed in range(4):
+        some = random.Random(seed).sample(range(len(texts)), 7 + 20 * seed)
+        assert np.array_equal(settled([texts[n] for n in some]), whole[some])
+
+
+def test_encoders_of_one_base_share_a_pass(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    backbone = load_backbone(str(folder))
+    encoders = [Encoder(backbone, "cls"), Encoder(backbone, "mean"), Encoder(backbone, "first_last")]
+    passes = []
+    run = Backbone._run
+
+    def count(self: Backbone, *args: object, **how: bool) -> object:
+        passes.append(1)
+        return run(self, *args, **how)
+
+    monkeypatch.setattr(Backbone, "_run", count)
+    encoders[0].ready().packs  # noqa: B018 (the trial runs the base too)
+    passes.clear()
+    tokens = encoders[0].tokenize(TEXTS)
+    found = [np.empty((len(TEXTS), 32)) for _ in encoders]
+    for rows, each in encode_tokens(encoders, tokens, batch_tokens=10_000):
+        for mine, theirs in zip(found, each, strict=True):
+            mine[rows] = theirs
+    assert len(passes) == 1
+    for encoder, mine in zip(encoders, found, strict=True):
+        np.testing.assert_allclose(mine, encoder.encode(TEXTS), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_weights_that_training_has_changed_are_used(folder: Path, precision: str) -> None:
+    encoder = Encoder(load_backbone(str(folder)), "mean", precision=precision)
+    before = encoder.encode(TEXTS)
+    with torch.no_grad():
+        for parameter in encoder.backbone.model.encoder.parameters():
+            parameter.mul_(0.5)
+    after = encoder.encode(TEXTS)
+    assert not np.allclose(before, after, atol=0.01)
+    assert np.array_equal(after, Encoder(encoder.backbone, "mean", precision=precision).encode(TEXTS))
 
 
 def test_encoding_in_the_midst_of_training_has_no_dropout_and_disturbs_nothing(folder: Path, encoder: Encoder) -> None:

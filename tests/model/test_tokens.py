@@ -10,7 +10,7 @@ import torch
 
 from mlsg.errors import DataError
 from mlsg.model.backbone import Backbone, load_backbone
-from mlsg.model.tokens import length_sorted, tokenize
+from mlsg.model.tokens import equal_batches, length_sorted, token_batches, tokenize
 from tests.tiny_models import tiny_bert, tiny_xlmr
 
 _TEXTS = ["The cat sleeps.", "", "🙂🙂 ไทย", "Cafe\u0301 man\u0303ana", "word " * 300, "القطة the 猫", "", "Çocuk"]
@@ -82,3 +82,17 @@ def test_batches_of_similar_length_hold_every_row_once_longest_first() -> None:
     lengths = np.array([3, 9, 3, 1, 7, 9, 2])
     batches = [rows.tolist() for rows in length_sorted(lengths, 3)]
     assert batches == [[1, 5, 4], [0, 2, 6], [3]]
+
+
+def test_batches_by_tokens_hold_every_row_once_and_no_more_than_they_may() -> None:
+    lengths = np.array([3, 9, 3, 1, 7, 9, 2, 30])
+    batches = [rows.tolist() for rows in token_batches(lengths, 18)]
+    assert batches == [[7], [1, 5], [4, 0], [2, 6, 3]]
+    assert list(token_batches(np.zeros(0, dtype=np.int64), 18)) == []
+
+
+def test_batches_of_one_length_have_a_size_that_the_length_decides() -> None:
+    lengths = np.array([3, 9, 3, 3, 7, 9, 3, 30, 3])
+    batches = [rows.tolist() for rows in equal_batches(lengths, 12)]
+    assert batches == [[7], [1, 5], [4, 4], [0, 2, 3, 6], [8, 8, 8, 8]]
+    assert list(equal_batches(np.zeros(0, dtype=np.int64), 12)) == []

@@ -1,0 +1,108 @@
+"""A base made ready to run without gradient: the same weights, linear layers that this machine multiplies faster.
+
+    model = faster(backbone.model, "bf16")      # shares every tensor with backbone.model; the original stays as it is
+
+On CPUs with AVX-512 the linear layers go to oneDNN: what torch's own float32 path (MKL) does there on AMD's processors
+is half as fast. In bf16 each weight is rounded once and not, as autocast does, at every call; a weight that has changed
+since (training goes on) is rounded again. What is no linear layer stays in float32, as under autocast.
+"""
+
+from __future__ import annotations
+
+import copy
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+_USUAL_ROWS = 256
+"""Rows of a product that weights are laid out for."""
+
+
+class _Float32Linear(nn.Linear):
+    """x W^T + b in float32 by oneDNN."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(.., d) -> (.., e)."""
+        return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
+
+
+class _Bf16Linear(nn.Linear):
+    """x W^T + b in bf16, summed in float32; the weights are rounded once."""
+
+    _made_of: tuple[Any, ...] = ()
+    _weight: Tensor
+    _bias: Tensor | None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(.., d) -> (.., e) in bf16."""
+        now = tuple(_state(part) for part in (self.weight, self.bias) if part is not None)
+        if now != self._made_of:
+            self._weight = _laid_out(self.weight.detach().to(torch.bfloat16))
+            self._bias = None if self.bias is None else self.bias.detach().to(torch.bfloat16)
+            self._made_of = now
+        if self._weight.is_mkldnn:
+            return torch.ops.mkldnn._linear_pointwise(x.to(torch.bfloat16), self._weight, self._bias, "none", [], "")
+        return functional.linear(x.to(torch.bfloat16), self._weight, self._bias)
+
+
+def faster(model: nn.Module, precision: str) -> nn.Module:
+    """A copy of the modules in evaluation mode, not of the tensors; precision: float32, bf16."""
+    kind: type[nn.Linear] | None = _Bf16Linear if precision == "bf16" else None
+    if kind is None and all(part.device.type == "cpu" for part in model.parameters()) and has_onednn():
+        kind = _Float32Linear
+    return _copied(model, kind, {}).eval()
+
+
+@cache
+def has_onednn() -> bool:
+    """Whether oneDNN's linear layers can be called, gain something, and give what torch's own give, tried once.
+
+    The calls are those that torch's compiler emits; they are not documented, so that a change is met by the usual path.
+    """
+    if torch.backends.cpu.get_cpu_capability() != "AVX512" or not torch.backends.mkldnn.is_available():
+        return False
+    x, weight = (torch.linspace(-1, 1, 48).sin().reshape(shape) for shape in ((4, 12), (4, 12)))
+    bias = torch.linspace(-1, 1, 4)
+    try:
+        for dtype, most in ((torch.float32, 1e-5), (torch.bfloat16, 0.1)):
+            packed = torch.ops.mkldnn._reorder_linear_weight(weight.to(dtype), _USUAL_ROWS)
+            for each in (packed, weight.to(dtype)):
+                found = torch.ops.mkldnn._linear_pointwise(x.to(dtype), each, bias.to(dtype), "none", [], "")
+                if (found.float() - functional.linear(x, weight, bias)).abs().max() > most:
+                    return False
+    except (AttributeError, RuntimeError):
+        return False
+    return True
+
+
+def _state(part: Tensor) -> tuple[int, int]:
+    """What is another after an optimiser's step in place, and after new values were put into a parameter."""
+    return (0 if part.is_inference() else part._version), part.data_ptr()
+
+
+def _laid_out(weight: Tensor) -> Tensor:
+    """A bf16 weight as oneDNN wants it, where there is one."""
+    if weight.device.type != "cpu" or not has_onednn():
+        return weight
+    return torch.ops.mkldnn._reorder_linear_weight(weight, _USUAL_ROWS)
+
+
+def _copied(module: nn.Module, kind: type[nn.Linear] | None, done: dict[int, nn.Module]) -> nn.Module:
+    """The module with its own tables of children, buffers and hooks, and the same parameters; a shared child stays one.
+
+    transformers hooks itself into a model to collect its layers' outputs: in shared tables it would do so twice.
+    """
+    if id(module) not in done:
+        copied = copy.copy(module)
+        if kind is not None and type(module) is nn.Linear:
+            copied.__class__ = kind
+        done[id(module)] = copied
+        copied.__dict__.update({name: copy.copy(table) for name, table in vars(module).items() if "hooks" in name})
+        copied._buffers = dict(module._buffers)
+        copied._modules = {
+            name: None if child is None else _copied(child, kind, done) for name, child in module._modules.items()
+        }
+    return done[id(module)]
