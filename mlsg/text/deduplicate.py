@@ -34,7 +34,7 @@ class SeenTexts:
             return np.zeros(0, dtype=bool)
         order = np.lexsort((batch[:, 1], batch[:, 0]))  # stable: the first of equal ones comes first
         ordered = batch[order]
-        first = np.concatenate(([True], (ordered[1:] != ordered[:-1]).any(axis=1)))
+        first = np.concatenate(([True], ~_equal(ordered[1:], ordered[:-1])))
         self._make_room(len(batch))
         fresh = np.zeros(len(batch), dtype=bool)
         fresh[order[first]] = self._insert(ordered[first])
@@ -49,7 +49,7 @@ class SeenTexts:
             self._slots, self._used = np.zeros((size, 2), dtype=np.uint64), 0
             for start in range(0, len(old), _FIRST_SIZE):
                 part = old[start : start + _FIRST_SIZE]
-                self._insert(part[part.any(axis=1)])
+                self._insert(part[~_free(part)])
 
     def _insert(self, digests: Digests) -> NDArray[np.bool_]:
         """Put distinct digests in by linear probing, all of them side by side; say which were not there."""
@@ -58,11 +58,20 @@ class SeenTexts:
         waiting = np.arange(len(digests))
         slots = digests[:, 0] & mask
         while len(waiting):
-            free = ~self._slots[slots].any(axis=1)
+            free = _free(self._slots[slots])
             # Of several that want one free slot the last one written gets it; the others find it taken and move on.
             self._slots[slots[free]] = digests[waiting[free]]
-            settled = (self._slots[slots] == digests[waiting]).all(axis=1)
+            settled = _equal(self._slots[slots], digests[waiting])
             fresh[waiting[settled & free]] = True
             waiting, slots = waiting[~settled], (slots[~settled] + np.uint64(1)) & mask
         self._used += int(fresh.sum())
         return fresh
+
+
+# Column by column: several times as fast as `any` and `all` over an axis of two.
+def _free(slots: Digests) -> NDArray[np.bool_]:
+    return (slots[:, 0] | slots[:, 1]) == 0
+
+
+def _equal(some: Digests, others: Digests) -> NDArray[np.bool_]:
+    return (some[:, 0] == others[:, 0]) & (some[:, 1] == others[:, 1])

@@ -11,11 +11,13 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from mlsg.text.length import unfit
 from mlsg.text.normalise import match_forms, normalise_lines
 
 DIGEST_BYTES = 16
+_HEAD = 8  # characters of a line's beginning
 _PIECE = 1 << 18  # characters; about 3,000 lines
 
 
@@ -48,18 +50,32 @@ class Sieve:
     def sift(self, piece: str) -> Sifted:
         """Sift the lines of a piece, which end at LF; a piece has at least one line, though it be empty."""
         lines = piece.split("\n") if self.stored else normalise_lines(piece)
-        reasons = [unfit(line, self.min_chars, self.max_chars) for line in lines]
+        least, most = self.min_chars, self.max_chars
+        reasons = [
+            # What most lines are, said without a call; `unfit` says the same of them.
+            None if line.isascii() and least <= len(line) <= most and line[:1].isalpha() else unfit(line, least, most)
+            for line in lines
+        ]
         dropped = Counter(filter(None, reasons))
-        left = [line for line, reason in zip(lines, reasons, strict=True) if reason is None]
-        found = Counter[str]()
-        if self.forms:
+        left = lines if not dropped else [line for line, why in zip(lines, reasons, strict=True) if why is None]
+        found = self._found(left)
+        if found:
             forms = match_forms(left)
-            found = Counter(form for form in forms if form in self.forms)
-            if found:
-                left = [line for line, form in zip(left, forms, strict=True) if form not in found]
-                dropped["evaluation"] = found.total()
+            left = [line for line, form in zip(left, forms, strict=True) if form not in found]
+            dropped["evaluation"] = found.total()
         encoded = [line.encode() for line in left]
         return Sifted(len(lines), encoded, b"" if self.repetitions else digests(encoded), dropped, found)
+
+    def _found(self, lines: Sequence[str]) -> Counter[str]:
+        """Count the evaluation sentences among lines. Most lines are told from all of them by how they begin."""
+        begin = self._beginnings
+        alike = [line for line in lines if not line[: _HEAD + 1].isascii() or line[:_HEAD].lower() in begin]
+        return Counter(form for form in match_forms(alike) if form in self.forms)
+
+    @cached_property
+    def _beginnings(self) -> frozenset[str]:
+        # The character after the beginning must be ASCII too: a mark there would change the last one of it.
+        return frozenset(form[:_HEAD] for form in self.forms)
 
 
 def pieces(texts: Iterable[str]) -> Iterator[str]:

@@ -106,6 +106,10 @@ def compare(source: Path, pairs: int, folder: Path) -> Comparison:
     return Comparison(mlsg, plain, processor)
 
 
+def _figures(ran: Ran, count: int) -> str:
+    return f"{ran.peak / 2**20:.0f} MiB, {ran.seconds:.1f} s, {count / ran.seconds:,.0f} lines/s"
+
+
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -148,8 +152,9 @@ def main(arguments: list[str] | None = None) -> None:
         for count in (100_000, 1_000_000, *((10_000_000,) if given.large else ())):
             source = write(folder / "source.txt", count)
             ran = run(ours(source, folder / f"memory{count}"))
-            rate = count / ran.seconds
-            print(f"memory, {count:,} lines: {ran.peak / 2**20:.0f} MiB, {ran.seconds:.1f} s, {rate:,.0f} lines/s")
+            print(f"memory, {count:,} lines: {_figures(ran, count)}")
+            if count <= 1_000_000:
+                print(f"        the plain loop: {_figures(run(theirs(source, folder / 'plain.txt')), count)}")
 
 
 if __name__ == "__main__":

@@ -64,6 +64,28 @@ def test_the_number_of_processes_changes_nothing(
     assert _kept(texts, repetitions, processes) == _reference(texts, repetitions)
 
 
+_LONG = [
+    "abcdefg",
+    "abcdefgh",
+    "abcdefge\u0301",
+    "abcdefghe\u0301",
+    "abcdefghi j",
+    "Ωbcdefghi",
+    "abcdefgß hi",
+    "straße 12",
+]
+
+
+@given(st.lists(st.sampled_from(_LONG + [text.upper() for text in _LONG] + [text[:8] + "Ж" for text in _LONG])))
+def test_evaluation_sentences_are_found_whatever_they_begin_with(texts: list[str]) -> None:
+    stored = [normalise(text) for text in texts]
+    for sentence in _LONG:
+        form = match_form(sentence)
+        sifted = Sieve(1, 99, frozenset({form})).sift("\n".join(stored))
+        assert sifted.found == ({form: n} if (n := [match_form(text) for text in stored].count(form)) else {})
+        assert [line.decode() for line in sifted.lines] == [t for t in stored if t and match_form(t) != form]
+
+
 def test_without_evaluation_sentences_none_is_dropped() -> None:
     tally = Tally()
     assert list(kept_lines(Sieve(1, 9), ["one", "two", "one"], tally)) == [[b"one", b"two"]]

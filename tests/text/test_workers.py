@@ -75,7 +75,7 @@ def test_a_killed_worker_is_one_line_and_no_wait(started: list[Any]) -> None:
 
 def test_a_fault_in_a_worker_is_told_with_its_trace(started: list[Any]) -> None:
     wrong = Sieve("none", 9)  # type: ignore[arg-type]
-    with pytest.raises(RuntimeError, match=r"(?s)Traceback.*in unfit"):
+    with pytest.raises(RuntimeError, match=r"(?s)Traceback.*in sift"):
         list(sift_all(wrong, iter(["some text"]), 2))
     assert _ended(started)
 
