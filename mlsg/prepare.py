@@ -186,7 +186,7 @@ def _make(order: _Order, folder: Path, scratch: Path) -> Mapping[str, Any]:
     with console.progress("prepare", None, "sentences") as bar, left.open("wb") as file, batches as kept:
         read = 0
         for lines in kept:
-            file.writelines(line + b"\n" for line in lines)
+            file.write(b"\n".join((*lines, b"")))
             bar.advance(tally.read - read, kept=tally.kept)
             read = tally.read
     if not tally.kept:

@@ -137,7 +137,7 @@ def _resident(process: int) -> int:
 def main(arguments: list[str] | None = None) -> None:
     """Print the machine, the ratio and the table of memory."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--lines", type=int, default=500_000, help="of the comparison")
+    parser.add_argument("--lines", type=int, default=1_000_000, help="of the comparison")
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--large", action="store_true", help="memory with 10 million lines too")
     given = parser.parse_args(arguments)
