@@ -31,12 +31,20 @@ def base_cosines(
     """Role -> cosines of the base, and ""; or nothing and the reason why the base cannot be had any more."""
     found: dict[str, Artefact] = {}
     try:
-        for role, pooling in BASE_POOLINGS.items():
-            base = base_of(subject, pooling)
-            found[role] = build_cosines(base, located, precision, workspace=workspace, hub=hub)
+        bases = {role: base_of(subject, pooling) for role, pooling in BASE_POOLINGS.items()}
+        for role, base in bases.items():  # the first one's pass over the base makes the vectors of both
+            also = tuple(bases.values())
+            found[role] = build_cosines(base, located, precision, also=also, workspace=workspace, hub=hub)
     except (ModelError, HubUnreachableError) as error:
         return {}, f"no base_cls and base_mean: {error.problem}"
     return found, ""
+
+
+def poolings_beside(subject: Subject) -> tuple[Subject, ...]:
+    """The base poolings that a pass over this encoder gives as well: those of a plain model, which is its own base."""
+    if subject.provenance is not None or not subject.pooling:
+        return ()
+    return tuple(base_of(subject, pooling) for pooling in BASE_POOLINGS.values())
 
 
 def word_baselines(pairs: GradedPairs, languages: tuple[str, str], catalog: Catalog) -> dict[str, float | None]:

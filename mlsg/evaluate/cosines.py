@@ -1,7 +1,8 @@
 """Stage `cosines`: the cosine of every pair of the located sets under one encoder.
 
 This is the only part of an evaluation that needs a model, so it is an artefact of its own: statistics over it are
-redone in a second, and the base of many encoders is encoded once for all of them. Killed, it starts again.
+redone in a second, and the base of many encoders is encoded once for all of them. The vectors below it are kept on disk
+(`mlsg.evaluate.vectors`): killed, or asked for other sets, it encodes what is new.
 
 `cosines.json` maps each set to `{"gold": [..], "cosine": [..], "truncated": n, "unknown": n}`, pairs in the
 set's order; `encoder.json` holds what is known of the encoder once it is loaded.
@@ -16,16 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlsg import console
 from mlsg.data.pairs import GradedPairs, Located, read_pairs
+from mlsg.evaluate.encoding import encode_sentences
 from mlsg.evaluate.statistics import Floats
 from mlsg.evaluate.subject import Subject
+from mlsg.evaluate.vectors import Rows
 from mlsg.files import canonical_json, read_json
 from mlsg.workspace import Artefact, Request, Workspace
 
 if TYPE_CHECKING:
     from mlsg.hub import Hub
-    from mlsg.model.encoder import Encoder
 
 FORMAT = 1
 _COSINES = "cosines.json"
@@ -43,10 +44,17 @@ class SetCosines:
 
 
 def build_cosines(
-    subject: Subject, located: Sequence[Located], precision: str, *, workspace: Workspace, hub: Hub
+    subject: Subject,
+    located: Sequence[Located],
+    precision: str,
+    *,
+    also: Sequence[Subject] = (),
+    workspace: Workspace,
+    hub: Hub,
 ) -> Artefact:
-    """The cosines of `subject` on `located`; torch is imported only when they have to be computed.
+    """The cosines of `subject` on `located`; torch is imported only when sentences have to be encoded.
 
+    `also` are poolings of the same base that will be asked for next: one pass makes the vectors of all.
     Raises ModelError where the encoder cannot be read, DataError where a set cannot.
     """
     request = Request(
@@ -60,10 +68,10 @@ def build_cosines(
 
     def make(folder: Path, _scratch: Path) -> Mapping[str, Any]:
         pairs = [read_pairs(each, hub) for each in located]
-        encoder = subject.load(precision, hub)
-        found = score_pairs(encoder, pairs, progress_name=f"encode with {subject.label}")
+        sentences = distinct_sentences(pairs)
+        rows, described = encode_sentences(subject, sentences, precision, also=also, workspace=workspace, hub=hub)
+        found = score_pairs(sentences, rows, pairs)
         (folder / _COSINES).write_text(canonical_json({name: _table(each) for name, each in found.items()}), "utf-8")
-        described = {"pooling": encoder.pooling, "layer": encoder.layer, "dimension": encoder.dimension}
         (folder / _ENCODER).write_text(canonical_json(described), "utf-8")
         return {"sets": len(found), "pairs": sum(len(each.gold) for each in found.values()), **described}
 
@@ -93,16 +101,14 @@ def read_encoder_facts(artefact: Artefact) -> dict[str, Any]:
     return read_json(artefact.folder / _ENCODER)
 
 
-def score_pairs(encoder: Encoder, sets: Sequence[GradedPairs], *, progress_name: str) -> dict[str, SetCosines]:
-    """Encode the distinct sentences of all sets in one go, then take each pair's cosine."""
-    place: dict[str, int] = {}
-    for pairs in sets:
-        for text in (*pairs.first, *pairs.second):
-            place.setdefault(text, len(place))
-    sentences = list(place)
-    with console.progress(progress_name, total=len(sentences), unit="sentences") as bar:
-        vectors = encoder.encode(sentences, progress=bar)  # (sentences, d)
-    counts = encoder.counts(sentences)
+def distinct_sentences(sets: Sequence[GradedPairs]) -> list[str]:
+    """The sentences of all sets, each once, in the order of their first occurrence."""
+    return list(dict.fromkeys(text for pairs in sets for text in (*pairs.first, *pairs.second)))
+
+
+def score_pairs(sentences: Sequence[str], rows: Rows, sets: Sequence[GradedPairs]) -> dict[str, SetCosines]:
+    """Each pair's cosine, and each set's counts, from the rows of all sentences."""
+    place = {text: number for number, text in enumerate(sentences)}
     found = {}
     for pairs in sets:
         first = np.array([place[text] for text in pairs.first])
@@ -110,9 +116,9 @@ def score_pairs(encoder: Encoder, sets: Sequence[GradedPairs], *, progress_name:
         used = np.unique(np.concatenate([first, second]))
         found[pairs.name] = SetCosines(
             np.array(pairs.scores, dtype=np.float64),
-            cosines(vectors[first], vectors[second]),
-            int(counts.truncated[used].sum()),
-            int(counts.unknown[used].sum()),
+            cosines(rows.vectors[first], rows.vectors[second]),
+            int(rows.truncated[used].sum()),
+            int(rows.unknown[used].sum()),
         )
     return found
 

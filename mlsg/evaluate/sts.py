@@ -15,7 +15,7 @@ from mlsg import console
 from mlsg.catalog import Catalog, PairSet
 from mlsg.data.pairs import Absent, Located, locate, read_pairs
 from mlsg.errors import HubUnreachableError
-from mlsg.evaluate.baselines import base_cosines, is_spaced, word_baselines
+from mlsg.evaluate.baselines import base_cosines, is_spaced, poolings_beside, word_baselines
 from mlsg.evaluate.cosines import SetCosines, build_cosines, read_cosines, read_encoder_facts, set_fingerprints
 from mlsg.evaluate.statistics import pearson, spearman, spearman_interval
 from mlsg.evaluate.subject import Subject
@@ -87,7 +87,7 @@ def evaluate_sts(
     """Scores of one encoder on the sets of `settings.langs`; everything that was computed before is taken as it is."""
     selection = select_sets(settings, catalog, data_root, hub)
     located, precision = selection.located, settings.precision
-    cosines = build_cosines(subject, located, precision, workspace=workspace, hub=hub)
+    cosines = build_cosines(subject, located, precision, also=poolings_beside(subject), workspace=workspace, hub=hub)
     bases, why_not = base_cosines(subject, located, precision, workspace=workspace, hub=hub)
     if why_not:
         console.note(why_not)

@@ -193,9 +193,12 @@ class Encoder:
         """What of each text is cut off or unknown to the tokenizer; each distinct text is tokenised once."""
         number: dict[str, int] = {}
         place = np.fromiter((number.setdefault(text, len(number)) for text in texts), dtype=np.int64, count=len(texts))
-        tokens = self.tokenize(list(number))
-        unknown = tokens.occurrences(self.backbone.tokenizer.unk_token_id)
-        return Counts(tokens.truncated[place], unknown[place])
+        found = self.counts_of(self.tokenize(list(number)))
+        return Counts(found.truncated[place], found.unknown[place])
+
+    def counts_of(self, tokens: Tokens) -> Counts:
+        """What of each tokenised text is cut off or unknown."""
+        return Counts(tokens.truncated, tokens.occurrences(self.backbone.tokenizer.unk_token_id))
 
     def save(self, folder: Path, provenance: Mapping[str, Any]) -> None:
         """Write a sentence-transformers folder with mlsg.json; the same encoder gives the same bytes.

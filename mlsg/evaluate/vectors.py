@@ -1,0 +1,186 @@
+"""Vectors kept on disk by encoder, precision and text, shared by sets, runs and processes.
+
+    store = VectorStore(workspace.root, subject, "float32")
+    rows = store.find(sentences)          # rows.known says which were there
+    store.add(some, rows_of_some)
+
+Layout: `vectors/<12 hex>/<32 hex>.npy`, each file a table of (digest of the text, counts, vector) that is written once
+and named after the sha256 of its bytes: a file that does not have its name's bytes is damaged, is told and removed, and
+its vectors are computed again. Nothing here is needed: what is absent is computed, and any file may be deleted at any
+time. Past `LIMIT` the files that were longest not read go first.
+
+Whether a vector was found or computed cannot be seen in a result, because `mlsg.model.encoder.encode_tokens(settled)`
+gives each text the same bits whatever it is computed with, on one machine and with the versions that are in the key.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlsg import console
+from mlsg.evaluate.subject import Subject
+from mlsg.files import canonical_json, read_json, sha256_text, write_atomically
+from mlsg.workspace import versions
+
+FORMAT = 1
+LIMIT = 8 * 2**30
+"""Bytes that all encoders' vectors may take."""
+_FACTS = "encoder.json"
+_DECIDING = ("torch", "transformers", "tokenizers")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """n texts under one encoder; where `known` is false the rest means nothing."""
+
+    vectors: NDArray[np.float32]
+    """(n, d)."""
+    truncated: NDArray[np.bool_]
+    unknown: NDArray[np.int64]
+    known: NDArray[np.bool_]
+
+    @classmethod
+    def empty(cls, count: int, dimension: int) -> Rows:
+        """Rows of which none is known."""
+        vectors = np.zeros((count, dimension), dtype=np.float32)
+        flags = np.zeros(count, dtype=np.bool_)
+        return cls(vectors, flags, np.zeros(count, dtype=np.int64), flags.copy())
+
+    def of(self, rows: Sequence[int]) -> Rows:
+        """Some of them."""
+        return Rows(self.vectors[rows], self.truncated[rows], self.unknown[rows], self.known[rows])
+
+
+@dataclass(frozen=True)
+class VectorStore:
+    """The vectors of one encoder in one precision."""
+
+    root: Path
+    """The workspace's folder."""
+    subject: Subject
+    precision: str
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where they are. What can change a vector's bits decides its name."""
+        found = versions()
+        identity = {
+            "format": FORMAT,
+            "encoder": self.subject.key,
+            "pooling": self.subject.pooling,
+            "layer": self.subject.layer,
+            "precision": self.precision,
+            "versions": {name: found.get(name, "") for name in _DECIDING},
+        }
+        return self.root / "vectors" / sha256_text(canonical_json(identity))[:12]
+
+    def facts(self) -> dict[str, Any] | None:
+        """What is known of the encoder once it was loaded; None where no one did, or the file is damaged."""
+        try:
+            found = read_json(self.folder / _FACTS)
+        except (OSError, ValueError):
+            return None
+        return found if isinstance(found, dict) and isinstance(found.get("dimension"), int) else None
+
+    def note_facts(self, facts: Mapping[str, Any]) -> None:
+        """Keep what is known of the encoder."""
+        write_atomically(self.folder / _FACTS, canonical_json(facts))
+
+    def find(self, texts: Sequence[str], dimension: int) -> Rows:
+        """What is kept of some texts. A damaged file is told, and removed."""
+        rows = Rows.empty(len(texts), dimension)
+        place = {digest(text): number for number, text in enumerate(texts)}
+        for path in sorted(self.folder.glob("*.npy")):
+            table = _read(path, dimension)
+            if table is None:
+                continue
+            here = [
+                (number, row)
+                for row, key in enumerate(table["text"].tolist())
+                if (number := place.get(key)) is not None
+            ]
+            if not here:
+                continue
+            numbers, chosen = np.array(here).T
+            rows.vectors[numbers] = table["vector"][chosen]
+            rows.truncated[numbers], rows.unknown[numbers] = table["truncated"][chosen], table["unknown"][chosen]
+            rows.known[numbers] = True
+            with contextlib.suppress(OSError):  # gone since, or a workspace that is only read
+                os.utime(path)
+        return rows
+
+    def add(self, texts: Sequence[str], rows: Rows) -> None:
+        """Keep the vectors of some texts, then keep to the limit."""
+        if not texts:
+            return
+        table = np.zeros(len(texts), dtype=_kind(rows.vectors.shape[1]))
+        table["text"] = [digest(text) for text in texts]
+        table["vector"], table["truncated"], table["unknown"] = rows.vectors, rows.truncated, rows.unknown
+        buffer = io.BytesIO()
+        np.save(buffer, table, allow_pickle=False)
+        content = buffer.getvalue()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / f"{_name(content)}.npy"
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        try:
+            temporary.write_bytes(content)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        keep_to_limit(self.root / "vectors")
+
+
+def keep_to_limit(folder: Path, limit: int | None = None) -> None:
+    """Delete the files under `folder` that were longest not read until the rest fits."""
+    found = []
+    for path in folder.glob("*/*.npy"):
+        with contextlib.suppress(OSError):  # another process was faster
+            state = path.stat()
+            found.append((state.st_mtime_ns, path, state.st_size))
+    total = sum(size for _, _, size in found)
+    for _, path, size in sorted(found):
+        if total <= (LIMIT if limit is None else limit):
+            break
+        path.unlink(missing_ok=True)
+        total -= size
+
+
+def digest(text: str) -> bytes:
+    """What a text is found by; among a billion texts two of one digest are met with a chance of 10^-21."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest().encode()
+
+
+def _kind(dimension: int) -> np.dtype:
+    fields = [("text", "S32"), ("unknown", "<i4"), ("truncated", "?"), ("vector", "<f4", (dimension,))]
+    return np.dtype(fields)
+
+
+def _name(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:32]
+
+
+def _read(path: Path, dimension: int) -> NDArray[Any] | None:
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    if _name(content) == path.stem:
+        table = np.load(io.BytesIO(content), allow_pickle=False)
+        if table.dtype == _kind(dimension):
+            return table
+    console.note(f"damaged vectors {path}: they are computed again")
+    with contextlib.suppress(OSError):
+        path.unlink()
+    return None
