@@ -38,6 +38,7 @@ class Small:
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     dev: bool = True
     checkpoint_every: int = 100
+    kind: torch.dtype = torch.float32
 
     def run(self) -> tuple[State, Run]:
         run = self.prepared()
@@ -46,9 +47,11 @@ class Small:
     def prepared(self) -> Run:
         self.scratch.mkdir(parents=True, exist_ok=True)
         settings = TrainSettings(**{"batch_size": 4, "learning_rate": 1e-3, "dev_every": 5, **self.train})
-        base = load_backbone(str(self.folder))
+        base = load_backbone(str(self.folder)).to(self.kind)
         text = tokenised(base)
         objective = build(base, text, self.encoder, settings.seed, **self.objective)
+        for part in objective.parts.values():
+            part.to(self.kind)
         if not settings.train_embeddings:
             for parameter in base.embedding_parameters():
                 parameter.requires_grad_(False)
