@@ -1,0 +1,305 @@
+"""`mlsg train` as many processes: started by mlsg or by a launcher, killed, interrupted, gone on with."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from safetensors.numpy import load_file
+
+from mlsg.cli import app
+from mlsg.train.checkpoints import newest_step
+from mlsg.workspace import Artefact, Workspace
+from tests.command import Ended, environment
+from tests.tiny_models import tiny_bert
+from tests.train.small import PAIRS, TEXT
+from tests.train.test_processes import free_port
+
+STEPS = 240
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder with a base, prepared sentences and a dev set, and the command that trains there."""
+
+    root: Path
+
+    @property
+    def workspace(self) -> Workspace:
+        return Workspace(self.root / "workspace")
+
+    @property
+    def arguments(self) -> list[str]:
+        settings = {
+            "train.batch_size": 4,
+            "train.epochs": 99,
+            "train.max_steps": STEPS,
+            "train.dev": "mine@dev",
+            "train.patience": 0,
+            "train.keep": "last",
+            "objective.head_width": 32,
+        }
+        changed = [part for name, value in settings.items() for part in ("--set", f"{name}={json.dumps(value)}")]
+        return ["train", "--model", "tiny", "--langs-dir", "langs", "--workspace", "workspace", *changed]
+
+    def start(self, *more: str, **env: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "mlsg", *self.arguments, *more]
+        return subprocess.Popen(
+            command,
+            cwd=self.root,
+            env=environment(**env),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *more: str, **env: str) -> Ended:
+        return ended(self.start(*more, **env))
+
+    def run_here(self) -> None:
+        """One process, this one."""
+        with contextlib.chdir(self.root):
+            app(self.arguments, standalone_mode=False)
+
+    def encoders(self) -> list[Artefact]:
+        return self.workspace.artefacts("encoders")
+
+    def wait_for_checkpoint(self, *watched: subprocess.Popen[str]) -> None:
+        """Until there is one, which is after a hundred steps."""
+        until = time.monotonic() + 120
+        while not any(newest_step(path / "scratch") for path in self.workspace.partial_builds()):
+            assert time.monotonic() < until
+            assert all(process.poll() is None for process in watched), [ended(process) for process in watched]
+            time.sleep(0.002)
+
+
+def ended(process: subprocess.Popen[str], seconds: float = 120) -> Ended:
+    try:
+        out, err = process.communicate(timeout=seconds)
+    finally:
+        process.kill()
+    return Ended(process.returncode, out, err)
+
+
+def workers(starter: subprocess.Popen[str]) -> list[psutil.Process]:
+    """The processes that it started, in their order."""
+    found = psutil.Process(starter.pid).children()
+    return sorted((p for p in found if "spawn_main" in " ".join(p.cmdline())), key=lambda p: p.pid)
+
+
+@contextlib.contextmanager
+def leaving_no_orphans(starter: subprocess.Popen[str]) -> Iterator[list[psutil.Process]]:
+    """The started processes, which all have to be gone soon after."""
+    started = psutil.Process(starter.pid).children(recursive=True)
+    yield workers(starter)
+    gone, alive = psutil.wait_procs(started, timeout=30)
+    assert not alive
+    assert len(gone) >= 2
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    tiny_bert(tmp_path / "tiny", dropout=0.0)
+    langs = tmp_path / "langs"
+    langs.mkdir()
+    rows = "\n".join(f"{first}\t{second}\t{score}" for first, second, score in PAIRS)
+    (langs / "dev.tsv").write_text(f"sentence1\tsentence2\tscore\n{rows}\n", encoding="utf-8")
+    (langs / "xx.toml").write_text('code = "xx"\n[sets."mine@dev"]\nfiles = "dev.tsv"', encoding="utf-8")
+    made = Place(tmp_path)
+    prepare(made, TEXT)
+    return made
+
+
+def prepare(place: Place, lines: list[str]) -> None:
+    from mlsg.workspace import Request
+
+    def make(folder: Path, scratch: Path) -> dict[str, object]:
+        (folder / "sentences.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        return {"lang": "xx", "corpus": "mine", "transductive": [], "evaluation": {}, "kept": len(lines)}
+
+    artefact = place.workspace.build(Request("sentences", 1, "xx", {"lines": len(lines)}, {}, {}), make)
+    place.workspace.remember("prepare", artefact)
+
+
+def weights(artefact: Artefact) -> dict[str, np.ndarray]:
+    return load_file(artefact.folder / "model.safetensors")
+
+
+def test_a_killed_process_ends_all_with_one_line_and_the_same_command_goes_on(place: Place) -> None:
+    starter = place.start("--processes", "2")
+    place.wait_for_checkpoint(starter)
+    with leaving_no_orphans(starter) as started:
+        started[1].send_signal(signal.SIGKILL)
+        began = time.monotonic()
+        end = ended(starter)
+        assert time.monotonic() - began < 30
+    assert end.code == 1
+    assert "process 1 of 2 was killed by SIGKILL" in end.error_line
+    assert "same command" in end.error_line
+    assert place.encoders() == []
+    again = place.run("--processes", "2")
+    assert again.code == 0, again.err
+    assert "going on from the checkpoint of step" in again.err
+    assert again.err.count("2 processes") == 1  # only the first one talks
+    (two,) = place.encoders()
+    assert two.facts["steps"] == STEPS
+    found = place.run("--processes", "3")  # another number is the same encoder
+    assert found.code == 0, found.err
+    assert "training" not in found.err
+
+
+def test_an_interrupt_ends_all_with_130_and_one_process_goes_on(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    starter = place.start("--processes", "2")
+    place.wait_for_checkpoint(starter)
+    with leaving_no_orphans(starter):
+        os.killpg(starter.pid, signal.SIGINT)  # as Ctrl-C in a terminal: all of them get it
+        end = ended(starter)
+    assert end.code == 130
+    assert "interrupted" in end.error_line
+    assert place.encoders() == []
+    place.run_here()
+    assert "going on from the checkpoint of step" in capsys.readouterr().err
+    (mixed,) = place.encoders()
+    whole = Place(place.root / "whole")
+    whole.root.mkdir()
+    for name in ("tiny", "langs"):
+        (whole.root / name).symlink_to(place.root / name)
+    prepare(whole, TEXT)
+    whole.run_here()
+    (alone,) = whole.encoders()
+    assert alone.key == mixed.key
+    expected, found = weights(alone), weights(mixed)
+    assert max(float(np.abs(expected[name] - found[name]).max()) for name in expected) < 1e-4
+
+
+def launched(place: Place, rank: int, port: int, *more: str) -> subprocess.Popen[str]:
+    return place.start(
+        *more,
+        RANK=str(rank),
+        WORLD_SIZE="2",
+        LOCAL_RANK=str(rank),
+        LOCAL_WORLD_SIZE="2",
+        MASTER_ADDR="127.0.0.1",
+        MASTER_PORT=str(port),
+    )
+
+
+def test_ranks_of_a_launcher_train_one_encoder_and_the_first_one_talks(place: Place) -> None:
+    port = free_port()
+    first, second = (ended(process) for process in [launched(place, rank, port) for rank in range(2)])
+    assert (first.code, second.code) == (0, 0), first.err
+    assert "2 processes" in first.err
+    assert (second.out, second.err) == ("", "")
+    (made,) = place.encoders()
+    assert made.facts["steps"] == STEPS
+    assert place.workspace.last("train") == made
+
+
+def test_ranks_that_are_asked_for_different_encoders_end_with_one_line(place: Place) -> None:
+    port = free_port()
+    started = [launched(place, rank, port, "--seed", str(rank)) for rank in range(2)]
+    first, second = (ended(process) for process in started)
+    assert (first.code, second.code) == (2, 2)
+    assert "another encoder" in first.error_line
+    assert second.err == ""
+    assert place.encoders() == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dead", [0, 1])
+def test_a_killed_rank_of_a_launcher_ends_the_other_with_one_line(dead: int, place: Place) -> None:
+    port = free_port()
+    started = [launched(place, rank, port) for rank in range(2)]
+    place.wait_for_checkpoint(*started)
+    began = time.monotonic()
+    started[dead].send_signal(signal.SIGKILL)
+    left = ended(started[1 - dead])
+    ended(started[dead])
+    assert time.monotonic() - began < 60
+    assert left.code == 1
+    lines = [line for line in left.err.splitlines() if line.startswith("error:")]
+    assert len(lines) <= 1  # the second one has no say while the first lives, and may be cut short when it does not
+    if dead == 1:
+        assert "process 1 of 2 has died" in lines[0]
+    assert place.encoders() == []
+    assert place.run("--processes", "2").code == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("outside", [True, False])
+def test_a_process_that_hangs_ends_all_within_a_minute(outside: bool, place: Place) -> None:
+    port = free_port()
+    started = [launched(place, rank, port) for rank in range(2)] if outside else [place.start("--processes", "2")]
+    place.wait_for_checkpoint(*started)
+    stuck = psutil.Process(started[1].pid) if outside else workers(started[0])[1]
+    stuck.suspend()
+    began = time.monotonic()
+    end = ended(started[0])
+    assert time.monotonic() - began < 60
+    assert end.code == 1
+    assert "process 1 of 2" in end.error_line
+    if outside:
+        started[1].kill()
+        ended(started[1])
+    assert not stuck.is_running() or stuck.status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dead", [0, 2])
+def test_any_process_may_be_the_one_that_dies(dead: int, place: Place) -> None:
+    starter = place.start("--processes", "3")
+    place.wait_for_checkpoint(starter)
+    with leaving_no_orphans(starter) as started:
+        started[dead].send_signal(signal.SIGKILL)
+        end = ended(starter)
+    assert (end.code, f"process {dead} of 3 was killed" in end.error_line) == (1, True)
+
+
+@pytest.mark.slow
+def test_processes_whose_starter_is_killed_end_too(place: Place) -> None:
+    starter = place.start("--processes", "2")
+    place.wait_for_checkpoint(starter)
+    with leaving_no_orphans(starter):
+        starter.send_signal(signal.SIGKILL)
+        ended(starter)
+
+
+@pytest.mark.slow
+def test_accelerate_launch_trains(place: Place) -> None:
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
+    command = [*launcher, "--num_machines", "1", "--main_process_port", str(free_port()), "-m", "mlsg"]
+    done = subprocess.run(
+        [*command, *place.arguments],
+        check=False,
+        cwd=place.root,
+        env=environment(ACCELERATE_USE_CPU="true"),
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("2 processes") == 1
+    assert len(place.encoders()) == 1
+
+
+def test_what_one_process_finds_wrong_is_said_once(place: Place) -> None:
+    end = place.run("--processes", "2", "--set", "train.learning_rate=1e6", "--set", "train.max_steps=60")
+    assert end.code == 5
+    assert "diverged" in end.error_line
+    refused = place.run("--processes", "5")
+    assert refused.code == 2
+    assert "batches of 4" in refused.error_line
