@@ -52,7 +52,6 @@ class Ours:
 
     def step(self) -> float:
         """One step, and the loss fetched."""
-        self.loop.module.train()
         self.loop._step()
         return float(self.loop.pending[-1])
 
@@ -89,7 +88,10 @@ class Setting:
             try:
                 self.train(recipe)
             except _Begun as begun:
-                return Ours(training_loop._Loop(begun.run), read_sentences(self.sentences))
+                loop = training_loop._Loop(begun.run)
+                loop.module.train()
+                loop._rehearse()
+                return Ours(loop, read_sentences(self.sentences))
         raise RuntimeError("the encoder was there already: take a fresh workspace")
 
     def train(self, recipe: Recipe) -> Artefact:
