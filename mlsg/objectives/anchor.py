@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+import contextlib
+from collections.abc import Iterator
+
+from torch import Tensor, nn
 
 from mlsg.model.backbone import Backbone
 from mlsg.model.packing import Packed, pool_packed, pool_rows
@@ -10,7 +13,36 @@ from mlsg.recipes import EncoderSettings
 
 
 def anchors_of(backbone: Backbone, packed: Packed, encoder: EncoderSettings) -> Tensor:
-    """(b, d) of the b sentences in `packed`, in their order; layers that are not pooled are not kept."""
-    if encoder.pooling != "first_last" and encoder.layer in {-1, backbone.layers}:
+    """(b, d) of the b sentences in `packed`, in their order; what is not pooled is not kept."""
+    if encoder.pooling == "first_last" or encoder.layer not in {-1, backbone.layers}:
+        return pool_packed(backbone.states_of(packed), packed, encoder.pooling, encoder.layer)
+    attended = _attended(backbone) if encoder.pooling == "cls" else None
+    if attended is None:
         return pool_rows(backbone.last_state_of(packed), packed, encoder.pooling)
-    return pool_packed(backbone.states_of(packed), packed, encoder.pooling, encoder.layer)
+    with _firsts_only(attended, packed):
+        return backbone.last_state_of(packed)[0]
+
+
+def _attended(backbone: Backbone) -> nn.Module | None:
+    """What follows the attention of the last layer, in bases that are built as BERT is: called with (r, t, d) twice."""
+    layers = getattr(getattr(backbone.model, "encoder", None), "layer", None)
+    if not backbone.packs or not isinstance(layers, nn.ModuleList) or not len(layers):
+        return None
+    return getattr(getattr(layers[-1], "attention", None), "output", None)
+
+
+@contextlib.contextmanager
+def _firsts_only(attended: nn.Module, packed: Packed) -> Iterator[None]:
+    """From the last attention on, go on with the first token of each sentence alone: (1, b, d).
+
+    Three quarters of the last layer's products are in what follows its attention, and nobody reads the other tokens.
+    """
+
+    def firsts(module: nn.Module, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return tuple(state.flatten(0, 1)[packed.firsts][None] for state in states)
+
+    hook = attended.register_forward_pre_hook(firsts)
+    try:
+        yield
+    finally:
+        hook.remove()
