@@ -8,7 +8,8 @@
 The recipe is zero_shot: STS-B's 17,256 sentences once, 1,079 steps, dev 23 times. Without --full each part is measured
 on a sample (steps in alternating pairs, one dev evaluation of a sample of pairs in alternating pairs, views of a sample
 of sentences, one checkpoint, one saving of the model) and multiplied by how often it happens; both sides are taken to
-save a new best of dev five times.
+save a new best of dev five times. With --unsorted-dev the other side does not sort its dev sentences by length; the
+library of the authors' script does.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ class Sizes:
     """Sentences whose views are made."""
     dev: int
     """Pairs of a dev evaluation."""
+    sorted_dev: bool = True
 
 
 def extrapolate(shape: str, precision: str, sizes: Sizes, device: str, folder: Path) -> tuple[Parts, Parts]:
@@ -74,6 +76,7 @@ def extrapolate(shape: str, precision: str, sizes: Sizes, device: str, folder: P
         first = timed(lambda: place.begin(precision=precision, seed=1))
         again = timed(lambda: begun.append(place.begin(precision=precision, seed=2)))
     loading = timed(lambda: plain.append(straightforward.start(base, steps, device=device)))
+    plain[0].sorted_dev = sizes.sorted_dev
     step = _steps(begun[0], plain[0], sizes.pairs)
     measuring = alternate(begun[0].measure, lambda: plain[0].evaluate(dev_sample), pairs=sizes.pairs // 2, warmup=0)
     checkpoint = timed(begun[0].save)
@@ -133,6 +136,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--pairs", type=int, default=6)
     parser.add_argument("--sample", type=int, default=512)
     parser.add_argument("--dev", type=int, default=150)
+    parser.add_argument("--unsorted-dev", action="store_true", help="of the other side; without --full")
     given = parser.parse_args(arguments)
     ours.check_device(given.device)
     print(describe())
@@ -145,7 +149,7 @@ def main(arguments: list[str] | None = None) -> None:
             print(f"whole recipe, {name}, really run: ratio {ratio:.2f}")
             print(f"{len(mine)} seeds: mlsg {sum(mine):.1f} s, ratio {sum(theirs) / sum(mine):.2f}")
             return
-        sizes = Sizes(given.pairs, given.sample, given.dev)
+        sizes = Sizes(given.pairs, given.sample, given.dev, sorted_dev=not given.unsorted_dev)
         fast, plain = extrapolate(given.shape, given.precision, sizes, given.device, folder)
     print(f"mlsg, from parts: {fast.line()}")
     print(f"straightforward, from parts: {plain.line()}")

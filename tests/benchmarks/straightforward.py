@@ -57,6 +57,8 @@ class Straightforward:
     view_pooling: str = "max"
     frozen_too: bool = True
     """Whether the regulariser is computed over frozen parameters too, where it is zero; the script does."""
+    sorted_dev: bool = True
+    """Whether dev sentences are sorted by characters; sentence-transformers does."""
 
     def step(self, sentences: Sequence[str]) -> Tensor:
         """One batch, one update; returns the loss."""
@@ -92,9 +94,10 @@ class Straightforward:
 
     @torch.no_grad()
     def encode(self, sentences: Sequence[str]) -> Tensor:
-        """[CLS] vectors (n, d), 16 sentences at a time, sorted by characters."""
+        """[CLS] vectors (n, d), 16 sentences at a time."""
         self.tuned.eval()
-        order = np.argsort([-len(sentence) for sentence in sentences], kind="stable")
+        lengths = [-len(sentence) if self.sorted_dev else 0 for sentence in sentences]
+        order = np.argsort(lengths, kind="stable")
         vectors = [
             self.tuned(**self._features([sentences[place] for place in order[first : first + _BATCH]]))
             .last_hidden_state[:, 0]
