@@ -65,7 +65,7 @@ def losses_and_gradients(base: Path, scratch: Path, case: str, team: Team) -> It
         if parameter.requires_grad:
             noise = torch.Generator().manual_seed(number)
             parameter.data.add_(torch.randn(parameter.shape, generator=noise), alpha=0.01)
-    for rows in (np.arange(3, 19), np.array([0, 37]), np.array([5, 0, 37, 8])):
+    for rows in (np.arange(3, 19), np.array([2, 30]), np.array([5, 0, 37, 8])):
         loss = loop._gradients(loop._batch(0, rows), 0, 0)
         team.sum_([loss := loss.reshape(1)])
         yield f"loss/{len(rows)}", loss
