@@ -68,6 +68,8 @@ class Step:
     head: int
     guide: bool
     """Whether the guide reads the batch in the step."""
+    last: int
+    """Tokens that go on after the last layer's attention: for [CLS] anchors one of each sentence."""
 
 
 def products(step: Step) -> Iterator[Product]:
@@ -78,11 +80,14 @@ def products(step: Step) -> Iterator[Product]:
     attention are a hundredth of the rest for sentences, and left out.
     """
     t, d, f, w, layers = step.tokens, step.width, step.inner, step.head, step.layers
-    linears = [(d, d, 4 * layers, 3), (d, f, layers, 0), (f, d, layers, 0)]
-    for k, n, count, frozen in linears:
-        yield Product("encoder", t, k, n, count * (2 if step.guide else 1))
-        yield Product("encoder", t, n, k, count - frozen)
-        yield Product("encoder", k, t, n, count)
+    linears = [(t, d, d, 4 * layers - 1, 3), (t, d, f, layers - 1, 0), (t, f, d, layers - 1, 0)]
+    linears += [(step.last, d, d, 1, 0), (step.last, d, f, 1, 0), (step.last, f, d, 1, 0)]
+    for m, k, n, count, frozen in linears:
+        yield Product("encoder", m, k, n, count)
+        yield Product("encoder", m, n, k, count - frozen)
+        yield Product("encoder", k, m, n, count)
+    for k, n, count in ((d, d, 4), (d, f, 1), (f, d, 1)):
+        yield Product("guide", t, k, n, count * layers * step.guide)
     rows = step.batch * (1 + step.views)
     for k, back in ((d, step.batch), (w, rows)):
         yield Product("head", rows, k, w, 1)
@@ -140,7 +145,7 @@ def measure(shape: str, precision: str, steps: int, device: str, folder: Path) -
 
     step = _sizes(training, range(_WARMUP, _WARMUP + steps))
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    rates = {product: rate(product, dtype, device) for product in products(step)}
+    rates = {product: rate(product, dtype, device) for product in products(step) if product.count}
     floor = sum(product.flops / each for product, each in rates.items())
     flops = sum(product.flops for product in rates)
     spent = median(seconds)
@@ -149,8 +154,10 @@ def measure(shape: str, precision: str, steps: int, device: str, folder: Path) -
         f"its matrix products: {flops / 1e9:.0f} GFLOP; {floor:.3f} s at the measured rates "
         f"({flops / floor / 1e9:.0f} GFLOP/s); share reached {floor / spent:.0%} ({flops / spent / 1e9:.0f} GFLOP/s)",
     ]
-    for part in ("encoder", "head"):
+    for part in ("encoder", "guide", "head"):
         here = [product for product in rates if product.part == part]
+        if not here:
+            continue
         lines.append(
             f"  {part}: {sum(product.flops for product in here) / 1e9:.0f} GFLOP, "
             f"{sum(product.flops / rates[product] for product in here):.3f} s"
@@ -174,6 +181,7 @@ def _sizes(training: ours.Ours, steps: range) -> Step:
         views=config.num_hidden_layers + 1,
         head=run.objective.settings.head_width,  # type: ignore[attr-defined]
         guide=training.guide_in_step,
+        last=_BATCH,
     )
 
 

@@ -6,12 +6,17 @@ import os
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import BertConfig, BertModel
 
 from mlsg.model.backbone import load_backbone
+from mlsg.model.packing import pack
+from mlsg.model.tokens import Tokens
+from mlsg.objectives.anchor import anchors_of
+from mlsg.recipes import EncoderSettings
 from tests.benchmarks import anonymous, bench_memory, bench_recipe, bench_roofline, bench_step, material
 from tests.benchmarks.machine import describe
 from tests.benchmarks.ratio import Comparison, alternate
@@ -71,19 +76,22 @@ def test_counted_operations_are_those_that_torch_counts(tmp_path: Path, guide: b
         parameter.requires_grad_(False)
     torch.manual_seed(0)
     head_of = torch.nn.Sequential(torch.nn.Linear(width, head), torch.nn.GELU(), torch.nn.Linear(head, head))
-    ids, mask = torch.full((batch, tokens), 7), torch.ones(batch, tokens, dtype=torch.long)
+    flat, ends = np.full(batch * tokens, 7, dtype=np.int32), np.arange(batch + 1) * tokens
+    text = Tokens(flat, ends, np.zeros(batch, dtype=np.bool_), 0)
+    assert base.packs  # found out by a forward pass, which is not to be counted
+    packed = pack(text, range(batch), together=True)
     views = torch.randn(batch * (layers + 1), width)
 
     with FlopCounterMode(display=False) as counter:
-        anchors = head_of(base.hidden_states(ids, mask)[-1][:, 0])
+        anchors = head_of(anchors_of(base, packed, EncoderSettings()))
         (anchors @ head_of(views).T).sum().backward()
         if guide:
             with torch.no_grad():
-                base.hidden_states(ids, mask)
+                base.states_of(packed)
 
     counts = counter.get_flop_counts()["Global"]
     plain = sum(count for operation, count in counts.items() if operation.__name__ in {"mm", "addmm"})
-    sizes = bench_roofline.Step(batch * tokens, batch, layers, width, inner, layers + 1, head, guide)
+    sizes = bench_roofline.Step(batch * tokens, batch, layers, width, inner, layers + 1, head, guide, batch)
     assert sum(product.flops for product in bench_roofline.products(sizes)) == plain
 
 
