@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+_PIPE_WIDTH = 240
+"""Columns where the reader is no terminal: wide enough that no table folds."""
+
+
 class Progress(Protocol):
     """A running job: `advance(16, loss="0.31")`."""
 
@@ -26,14 +30,14 @@ def stderr() -> Console:
     """A rich console on stderr, made anew so that redirected streams are honoured."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return Console(stderr=True, highlight=False, soft_wrap=True, width=None if sys.stderr.isatty() else _PIPE_WIDTH)
 
 
 def stdout() -> Console:
     """A rich console on stdout; where that is no terminal, wide enough that no table folds."""
     from rich.console import Console
 
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 240)
+    return Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
 
 
 def note(text: str) -> None:
@@ -51,8 +55,8 @@ def rows_table(rows: Iterable[tuple[str, str]]) -> None:
     from rich.table import Table
 
     table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim")
-    table.add_column()
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
     for row in rows:
         table.add_row(*row)
     stderr().print(table)
