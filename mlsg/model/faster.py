@@ -57,6 +57,8 @@ def faster(model: nn.Module, precision: str) -> nn.Module:
 
 
 @cache
+@torch.no_grad()
+@torch.autocast("cpu", enabled=False)  # whoever asks first may be under autocast, which would round the comparison
 def has_onednn() -> bool:
     """Whether oneDNN's linear layers can be called, gain something, and give what torch's own give, tried once.
 

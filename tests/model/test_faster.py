@@ -75,3 +75,11 @@ def test_calls_that_are_gone_are_done_without(monkeypatch: pytest.MonkeyPatch) -
     assert not has_onednn()
     assert type(faster(nn.Linear(2, 2), "float32")) is nn.Linear
     has_onednn.cache_clear()
+
+
+def test_the_trial_is_the_same_under_autocast() -> None:
+    has_onednn.cache_clear()
+    expected = has_onednn()
+    has_onednn.cache_clear()
+    with torch.autocast("cpu", torch.bfloat16), torch.inference_mode():
+        assert has_onednn() == expected
