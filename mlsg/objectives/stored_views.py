@@ -4,6 +4,9 @@
 
 All layers are kept, so that trainings on some of them share the artefact. Files are mapped into memory and not read: a
 training on a million sentences touches the rows of its batch. A killed computation goes on from its last whole file.
+
+What bf16 does (starter, tau 0.01, 20 batches of 16 from STS-B): the loss of 16.56 with views by maximum moves by 0.003
+in the mean and by 0.07 at most, that of 8.13 with views by mean by less than 0.0001 and by 0.025.
 """
 
 from __future__ import annotations

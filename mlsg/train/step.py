@@ -4,6 +4,9 @@ Several passes (`train.chunk`): all anchors are computed without a graph, the lo
 each chunk is computed again, with the same dropout masks, and its gradient handed on. The loss sees the whole batch, so
 the result is that of one pass up to rounding. Source: L. Gao, Y. Zhang, J. Han, J. Callan: Scaling Deep Contrastive
 Learning Batch Size under Memory Limited Setup, RepL4NLP 2021 (GradCache).
+
+Nothing is compiled: on two cores torch.compile took 109 seconds of processor time for mBERT's shape and left the step
+as it was (1.1 s after, 0.9 s before; bf16).
 """
 
 from __future__ import annotations
