@@ -1,28 +1,31 @@
 PYTHON ?= .venv/bin/python
+READY = .venv/ready
 
-.venv/bin/python:
+# torch first and by its exact version: asked for through a range, pip may choose a build of several gigabytes.
+$(READY): pyproject.toml
 	python3 -m venv .venv
 	.venv/bin/pip install --quiet torch==2.13.0
 	.venv/bin/pip install --quiet -e '.[dev]'
+	touch $(READY)
 
 .PHONY: setup quickstart test test-slow lint bench
-setup: .venv/bin/python  ## a virtual environment with everything
+setup: $(READY)  ## a virtual environment with everything
 
-quickstart: .venv/bin/python  ## no network, under three minutes: a table before / after
+quickstart: $(READY)  ## no network, under three minutes: a table before / after
 	$(PYTHON) -m mlsg quickstart
 
-test: .venv/bin/python  ## the tests that CI runs
+test: $(READY)  ## the tests that CI runs
 	$(PYTHON) -m pytest
 
-test-slow: .venv/bin/python  ## the long ones
+test-slow: $(READY)  ## the long ones
 	$(PYTHON) -m pytest -m slow
 
-lint: .venv/bin/python  ## style, types
+lint: $(READY)  ## style, types
 	$(PYTHON) -m ruff check mlsg tests
 	$(PYTHON) -m ruff format --check mlsg tests
 	$(PYTHON) -m mypy
 
-bench: .venv/bin/python  ## ratios against plain code, some minutes each; LONG=1 for those that take an hour
+bench: $(READY)  ## ratios against plain code, some minutes each; LONG=1 for those that take an hour
 	$(PYTHON) -m tests.benchmarks.bench_step --shape mbert --precision bf16
 	$(PYTHON) -m tests.benchmarks.bench_step --shape mbert --precision float32
 	$(PYTHON) -m tests.benchmarks.bench_step --shape starter --precision bf16
