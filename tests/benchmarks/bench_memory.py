@@ -2,7 +2,10 @@
 
     python -m tests.benchmarks.bench_memory --shape starter
 
-Twenty steps of `mlsg train` each, in a process of its own, on generated sentences that `mlsg prepare` has prepared.
+    python -m tests.benchmarks.bench_memory --shape tiny --stored
+
+Twenty steps of `mlsg train` each, in a process of its own, on generated sentences that `mlsg prepare` has prepared. Views
+are computed step by step, or with --stored made first and mapped: a million sentences take hours of that but for tiny.
 """
 
 from __future__ import annotations
@@ -35,7 +38,7 @@ def write_sentences(path: Path, count: int, seed: int = 0) -> None:
                 file.write(" ".join(words[place] for place in row[:length]) + "\n")
 
 
-def peak(base: Path, sentences: int, steps: int, folder: Path) -> anonymous.Ran:
+def peak(base: Path, sentences: int, steps: int, folder: Path, *, stored: bool) -> anonymous.Ran:
     """Of a training of some steps; everything before it is done by processes of their own."""
     folder.mkdir()
     source = folder / "sentences.txt"
@@ -53,6 +56,8 @@ def peak(base: Path, sentences: int, steps: int, folder: Path) -> anonymous.Ran:
     ]
     anonymous.run([*mlsg, "prepare", "--source", str(source), *kept, *where], environment, folder / "prepare.log")
     settings = [f"train.max_steps={steps}", "train.dev=none", "train.collapse_above=1", f"train.dev_every={steps}"]
+    if not stored:
+        settings.append("objective.view_limit=0")
     assigned = [part for setting in settings for part in ("--set", setting)]
     command = [*mlsg, "train", "--model", str(base), *assigned, *where]
     return anonymous.run(command, environment, folder / "train.log")
@@ -64,6 +69,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--shape", choices=["mbert", "starter", "tiny"], default="starter")
     parser.add_argument("--sizes", type=int, nargs=2, default=[10_000, 1_000_000])
     parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--stored", action="store_true")
     given = parser.parse_args(arguments)
     print(describe())
     with TemporaryDirectory() as temporary:
@@ -71,7 +77,7 @@ def main(arguments: list[str] | None = None) -> None:
         base = material.base_folder(given.shape, folder)
         found = []
         for size in given.sizes:
-            found.append(peak(base, size, given.steps, folder / str(size)))
+            found.append(peak(base, size, given.steps, folder / str(size), stored=given.stored))
             megabytes = found[-1].peak / 1e6
             print(f"{size} sentences: peak {megabytes:.0f} MB anonymous, {found[-1].seconds:.0f} s", flush=True)
     print(f"training on {given.sizes[1]} sentences, {given.shape}: {found[1].peak / found[0].peak - 1:+.1%} memory")
