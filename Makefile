@@ -31,10 +31,15 @@ bench: $(READY)  ## ratios against plain code, some minutes each; LONG=1 for tho
 	$(PYTHON) -m tests.benchmarks.bench_step --shape starter --precision bf16
 	$(PYTHON) -m tests.benchmarks.bench_step --shape starter --precision float32
 	$(PYTHON) -m tests.benchmarks.bench_recipe --shape mbert
+	$(PYTHON) -m tests.benchmarks.bench_encode --shape mbert --precision bf16
+	$(PYTHON) -m tests.benchmarks.bench_prepare
 	$(PYTHON) -m tests.benchmarks.bench_processes --shape mbert
 	$(PYTHON) -m tests.benchmarks.bench_roofline --shape mbert
 ifdef LONG
+	$(PYTHON) -m tests.benchmarks.bench_eval --precision bf16
+	$(PYTHON) -m tests.benchmarks.bench_prepare --large
 	$(PYTHON) -m tests.benchmarks.bench_memory --shape starter
+	$(PYTHON) -m tests.benchmarks.bench_memory --shape tiny --stored
 	$(PYTHON) -m tests.benchmarks.bench_recipe --shape starter --full
 	$(PYTHON) -m tests.benchmarks.bench_recipe --shape mbert --full
 endif

@@ -4,8 +4,9 @@
 
     python -m tests.benchmarks.bench_memory --shape tiny --stored
 
-Twenty steps of `mlsg train` each, in a process of its own, on generated sentences that `mlsg prepare` has prepared. Views
-are computed step by step, or with --stored made first and mapped: a million sentences take hours of that but for tiny.
+Twenty steps of `mlsg train` each, in a process of its own, on generated sentences that `mlsg prepare` has prepared.
+Views are computed step by step, or with --stored made first and mapped: for a million sentences and any shape but tiny
+that takes hours.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ pooled layer by layer, the loss goes layer by layer, the regulariser parameter b
 there), in float32, with AdamW as a loop over parameters. Dev is evaluated every 50 steps in batches of 16, sorted by
 characters, as sentence-transformers does; the best weights are saved.
 
-Kinder than need be: text passes the head once for all views, cosines are matrix products (the script broadcasts them),
-and nothing is logged. Sources of the facts: Kim, Yoo, Lee, ACL 2021, and their released training script.
+Where a choice was open it is the faster one: the head is called once for all views, cosines are matrix products, and
+nothing is logged. Sources of the facts: Kim, Yoo, Lee, ACL 2021, and their released training script.
 """
 
 from __future__ import annotations
