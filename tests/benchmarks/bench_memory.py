@@ -24,14 +24,20 @@ from tests.benchmarks.machine import describe
 
 _WORDS = 14
 _CHUNK = 10_000
+_LONG = 16
 
 
 def write_sentences(path: Path, count: int, seed: int = 0) -> None:
-    """Random words of the corpus, 4 to 14 a line; nearly all lines differ."""
+    """Random words of the corpus, 4 to 14 a line; nearly all lines differ.
+
+    The first 16 are longer than any model takes: else the longest batch of a larger text would be a longer one.
+    """
     words = sorted({word for text in material.sentences() for word in text.split()})
     draws = np.random.default_rng(seed)
     with path.open("w", encoding="utf-8") as file:
-        for first in range(0, count, _CHUNK):
+        for _ in range(_LONG):
+            file.write(" ".join(words[place] for place in draws.integers(0, len(words), 200)) + "\n")
+        for first in range(_LONG, count, _CHUNK):
             lines = min(_CHUNK, count - first)
             lengths = draws.integers(4, _WORDS, lines, endpoint=True)
             chosen = draws.integers(0, len(words), (lines, _WORDS))
