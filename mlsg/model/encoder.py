@@ -10,6 +10,7 @@ In float32 the vectors equal those of `SentenceTransformer(folder).encode` to 1e
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -215,7 +216,8 @@ def encode_tokens(
     """Batch by batch its rows and their vectors (b, d) under each of some encoders of one base, precision and layer.
 
     The base is run once for all of them. `settled` gives each sentence the same bits whatever it is computed with:
-    batches are of one length and of a size that this length decides, so that no product changes its shape.
+    batches are of one length and of a size that this length decides, so that no product changes its shape, and on a CPU
+    one thread computes, since several share out a product differently from one place of the batch to the next.
     """
     lead = encoders[0]
     backbone, device = lead.ready(), lead.backbone.device
@@ -226,11 +228,23 @@ def encode_tokens(
         batches = token_batches(tokens.lengths, batch_tokens or _BATCH_TOKENS.get(device.type, _BATCH_TOKENS["cuda"]))
     for rows in batches:
         packed = pack(tokens, rows, together=backbone.packs and not settled).to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=lead.precision == "bf16"):
-            states = (backbone.last_state_of(packed),) if last else backbone.states_of(packed)
-            pooled = [pool_packed(states, packed, each.pooling, -1 if last else each.layer) for each in encoders]
-        found = [each.after_pooling(own).float().cpu().numpy() for each, own in zip(encoders, pooled, strict=True)]
+        bf16 = torch.autocast(device.type, torch.bfloat16, enabled=lead.precision == "bf16")
+        with _one_thread() if settled and device.type == "cpu" else nullcontext():
+            with bf16:
+                states = (backbone.last_state_of(packed),) if last else backbone.states_of(packed)
+                pooled = [pool_packed(states, packed, each.pooling, -1 if last else each.layer) for each in encoders]
+            found = [each.after_pooling(own).float().cpu().numpy() for each, own in zip(encoders, pooled, strict=True)]
         yield rows, found
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def default_device() -> torch.device:
