@@ -10,7 +10,6 @@ In float32 the vectors equal those of `SentenceTransformer(folder).encode` to 1e
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -28,6 +27,7 @@ from mlsg.model.packing import pack, pool_packed
 from mlsg.model.pooling import POOLINGS, checked_layer, pool, pool_tokens
 from mlsg.model.saving import save_encoder
 from mlsg.model.steps import Dense, Normalize, read_step
+from mlsg.model.threads import by_the_piece
 from mlsg.model.tokens import Tokens, equal_batches, token_batches
 
 if TYPE_CHECKING:
@@ -209,42 +209,33 @@ class Encoder:
         save_encoder(self, folder, provenance)
 
 
-@torch.inference_mode()
 def encode_tokens(
     encoders: Sequence[Encoder], tokens: Tokens, *, batch_tokens: int | None = None, settled: bool = False
 ) -> Iterator[tuple[NDArray[np.int64], list[NDArray[np.float32]]]]:
     """Batch by batch its rows and their vectors (b, d) under each of some encoders of one base, precision and layer.
 
     The base is run once for all of them. `settled` gives each sentence the same bits whatever it is computed with:
-    batches are of one length and of a size that this length decides, so that no product changes its shape, and on a CPU
-    one thread computes, since several share out a product differently from one place of the batch to the next.
+    batches are of one length and of a size that this length decides, so that no product changes its shape. On a CPU a
+    batch is one thread's, and several are computed at a time.
     """
     lead = encoders[0]
     backbone, device = lead.ready(), lead.backbone.device
     last = all(encoder.reads_last_layer for encoder in encoders)
+    together = backbone.packs and not settled
     if settled:
         batches = equal_batches(tokens.lengths, _SETTLED_TOKENS.get(device.type, _SETTLED_TOKENS["cuda"]))
     else:
         batches = token_batches(tokens.lengths, batch_tokens or _BATCH_TOKENS.get(device.type, _BATCH_TOKENS["cuda"]))
-    for rows in batches:
-        packed = pack(tokens, rows, together=backbone.packs and not settled).to(device)
-        bf16 = torch.autocast(device.type, torch.bfloat16, enabled=lead.precision == "bf16")
-        with _one_thread() if settled and device.type == "cpu" else nullcontext():
-            with bf16:
-                states = (backbone.last_state_of(packed),) if last else backbone.states_of(packed)
-                pooled = [pool_packed(states, packed, each.pooling, -1 if last else each.layer) for each in encoders]
-            found = [each.after_pooling(own).float().cpu().numpy() for each, own in zip(encoders, pooled, strict=True)]
-        yield rows, found
 
+    @torch.inference_mode()  # a thread's own, as autocast is
+    def computed(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[NDArray[np.float32]]]:
+        packed = pack(tokens, rows, together=together).to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=lead.precision == "bf16"):
+            states = (backbone.last_state_of(packed),) if last else backbone.states_of(packed)
+            pooled = [pool_packed(states, packed, each.pooling, -1 if last else each.layer) for each in encoders]
+        return rows, [each.after_pooling(own).float().cpu().numpy() for each, own in zip(encoders, pooled, strict=True)]
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    yield from by_the_piece(computed, batches) if device.type == "cpu" else map(computed, batches)
 
 
 def default_device() -> torch.device:

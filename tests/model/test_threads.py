@@ -1,0 +1,65 @@
+"""Work shared out over threads: order, errors, and torch's own threads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from mlsg.model.threads import by_the_piece
+
+
+@pytest.fixture(params=[1, 2, 3])
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 50])
+def test_results_come_in_the_order_of_the_pieces(threads: int, count: int) -> None:
+    assert list(by_the_piece(lambda n: n * n, range(count))) == [n * n for n in range(count)]
+    assert torch.get_num_threads() == threads
+
+
+def test_as_many_pieces_as_torch_has_threads_are_worked_on_at_a_time(threads: int) -> None:
+    everyone = threading.Barrier(threads, timeout=20)
+
+    def meet(piece: int) -> int:
+        if piece:  # the first is worked on alone
+            everyone.wait()
+        return piece
+
+    assert list(by_the_piece(meet, range(1 + 4 * threads))) == list(range(1 + 4 * threads))
+
+
+def test_a_piece_has_one_thread_of_torch(threads: int) -> None:
+    assert set(by_the_piece(lambda _: torch.get_num_threads(), range(20))) == {1}
+
+
+def test_what_a_piece_raises_is_raised_and_the_threads_are_given_back(threads: int) -> None:
+    def fail(piece: int) -> int:
+        if piece == 5:
+            raise ValueError("piece 5")
+        return piece
+
+    with pytest.raises(ValueError, match="piece 5"):
+        list(by_the_piece(fail, range(100)))
+    assert torch.get_num_threads() == threads
+
+
+def test_who_stops_taking_results_stops_the_work_and_has_the_threads_back(threads: int) -> None:
+    begun: list[int] = []
+
+    def note(piece: int) -> int:
+        begun.append(piece)
+        return piece
+
+    results = by_the_piece(note, range(10_000))
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
+    results.close()  # type: ignore[attr-defined]
+    assert torch.get_num_threads() == threads
+    assert len(begun) < 30
