@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 from mlsg.errors import DataError
-from mlsg.evaluate.cosines import read_cosines
+from mlsg.evaluate.cosines import SetCosines, read_cosines
+from mlsg.evaluate.means import mean_difference, resampled
 from mlsg.evaluate.statistics import spearman_difference
 from mlsg.evaluate.sts import Scores
 from mlsg.report.differences import DifferenceSheet, SetDifference
+from mlsg.report.scores_json import Gain
 
 
 def compare(a: Scores, b: Scores) -> DifferenceSheet:
@@ -39,4 +43,17 @@ def compare(a: Scores, b: Scores) -> DifferenceSheet:
                 difference.interval,
             )
         )
-    return DifferenceSheet(a.sheet.encoder, b.sheet.encoder, a.sheet.primaries, tuple(found))
+    shared = {each.set for each in found}
+    primary = [name for name in a.sheet.primaries.values() if name in shared]
+    mean = _mean([(of_a[name], of_b[name]) for name in primary], drawn)
+    return DifferenceSheet(a.sheet.encoder, b.sheet.encoder, a.sheet.primaries, tuple(found), mean)
+
+
+def _mean(sets: Sequence[tuple[SetCosines, SetCosines]], drawn: Mapping[str, int]) -> Gain | None:
+    """The mean difference over the sets on which both have a score; None for fewer than two."""
+    both = [tuple(resampled(each.cosine, each.gold, **drawn) for each in pair) for pair in sets]
+    scored = [(first, second) for first, second in both if first is not None and second is not None]
+    if len(scored) < 2:
+        return None
+    found = mean_difference(*zip(*scored, strict=True))
+    return Gain(found.value, found.interval)

@@ -60,7 +60,7 @@ def spearman_interval(
     x, y = _pair(scores, gold)
     if not _defined(x, y):
         return None
-    return _percentiles(_spearman_of_resamples(x, y, resamples=resamples, seed=seed))
+    return percentiles(spearman_of_resamples(x, y, resamples=resamples, seed=seed))
 
 
 def spearman_difference(
@@ -76,9 +76,9 @@ def spearman_difference(
     if rho_a is None or rho_b is None:
         return Difference(None, None)
     (xa, y), (xb, _) = _pair(a, gold), _pair(b, gold)
-    of_a = _spearman_of_resamples(xa, y, resamples=resamples, seed=seed)
-    of_b = _spearman_of_resamples(xb, y, resamples=resamples, seed=seed)
-    return Difference(rho_a - rho_b, _percentiles(of_a - of_b))
+    of_a = spearman_of_resamples(xa, y, resamples=resamples, seed=seed)
+    of_b = spearman_of_resamples(xb, y, resamples=resamples, seed=seed)
+    return Difference(rho_a - rho_b, percentiles(of_a - of_b))
 
 
 def resample_counts(pairs: int, *, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
@@ -116,7 +116,7 @@ def _correlation(x: Floats, y: Floats) -> float | None:
     return float(np.clip(np.dot(x / x_norm, y / y_norm), -1.0, 1.0))
 
 
-def _spearman_of_resamples(x: Floats, y: Floats, *, resamples: int, seed: int) -> Floats:
+def spearman_of_resamples(x: Floats, y: Floats, *, resamples: int, seed: int) -> Floats:
     """Spearman of every resample (resamples,), NaN where a resample has one level only.
 
     No resample is sorted: with the pairs' levels known once, ranks follow from how often each level was drawn.
@@ -147,7 +147,8 @@ class _ResampledRanks:
         return (ranks - (counts.shape[1] + 1) / 2)[:, self.level]
 
 
-def _percentiles(values: Floats) -> Interval | None:
+def percentiles(values: Floats) -> Interval | None:
+    """The 95% percentile interval of what resamples gave, or None where too many of them are undefined."""
     defined = values[~np.isnan(values)]
     if len(values) - len(defined) > MOST_UNDEFINED * len(values):
         return None

@@ -17,12 +17,22 @@ from mlsg.data.pairs import Absent, Located, locate, read_pairs
 from mlsg.errors import HubUnreachableError
 from mlsg.evaluate.baselines import base_cosines, is_spaced, poolings_beside, word_baselines
 from mlsg.evaluate.cosines import SetCosines, build_cosines, read_cosines, read_encoder_facts, set_fingerprints
+from mlsg.evaluate.means import mean_score, read_mean_score
 from mlsg.evaluate.statistics import pearson, spearman, spearman_interval
 from mlsg.evaluate.subject import Subject
 from mlsg.files import read_json, readable_json
 from mlsg.recipes import EvalSettings
 from mlsg.report.card import CARD, card
-from mlsg.report.scores_json import BASELINES, EncoderEntry, ScoreSheet, SetScore, Skipped, rounded, stored_document
+from mlsg.report.scores_json import (
+    BASELINES,
+    EncoderEntry,
+    MeanScore,
+    ScoreSheet,
+    SetScore,
+    Skipped,
+    rounded,
+    stored_document,
+)
 from mlsg.report.tables import grids, legend, markdown
 from mlsg.settings import table_of
 from mlsg.workspace import Artefact, Request, Workspace
@@ -30,7 +40,7 @@ from mlsg.workspace import Artefact, Request, Workspace
 if TYPE_CHECKING:
     from mlsg.hub import Hub
 
-FORMAT = 1
+FORMAT = 2
 _SETS = "sets.json"
 
 
@@ -97,8 +107,8 @@ def evaluate_sts(
     )
     unseen = {place.pair_set.name: subject.transductive(place.pair_set) for place in located}
 
-    def sheet_of(sets: Sequence[SetScore]) -> ScoreSheet:
-        return ScoreSheet(entry, settings.suite, selection.primaries, sets, (), {}, {}, 0.0)
+    def sheet_of(sets: Sequence[SetScore], mean: MeanScore | None) -> ScoreSheet:
+        return ScoreSheet(entry, settings.suite, selection.primaries, sets, (), {}, {}, 0.0, mean)
 
     def make(folder: Path, _scratch: Path) -> Mapping[str, Any]:
         own, of_base = read_cosines(cosines), {role: read_cosines(base) for role, base in bases.items()}
@@ -110,8 +120,12 @@ def evaluate_sts(
             }
             baselines |= word_baselines(read_pairs(place, hub), languages, catalog)
             scored.append(_set_score(place.pair_set, own[name], baselines, unseen[name], settings))
-        sheet = sheet_of(scored)
-        (folder / _SETS).write_text(readable_json([asdict(score) for score in scored]), "utf-8")
+        sheet = sheet_of(scored, mean_score(selection.primaries, own, of_base, settings))
+        stored = {
+            "sets": [asdict(score) for score in scored],
+            "mean": None if sheet.mean is None else asdict(sheet.mean),
+        }
+        (folder / _SETS).write_text(readable_json(stored), "utf-8")
         (folder / "scores.json").write_text(readable_json(stored_document(sheet)), "utf-8")
         (folder / "table.md").write_text(markdown(grids(sheet), legend(sheet)), "utf-8")
         if subject.provenance is not None:
@@ -135,8 +149,9 @@ def evaluate_sts(
         fingerprints=set_fingerprints(located),
     )
     artefact = workspace.build(request, make)
+    stored = read_json(artefact.folder / _SETS)
     sheet = replace(
-        sheet_of([_read_set_score(table) for table in read_json(artefact.folder / _SETS)]),
+        sheet_of([_read_set_score(table) for table in stored["sets"]], read_mean_score(stored["mean"])),
         skipped=selection.skipped,
         settings=table_of(settings),
         versions=cosines.manifest["versions"],

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mlsg.report.scores_json import EncoderEntry, Interval, ScoreSheet, document, rounded, rounded_interval
+from mlsg.report.scores_json import EncoderEntry, Gain, Interval, ScoreSheet, document, rounded, rounded_interval
 from mlsg.report.tables import Grid, points, span
 
 SCHEMA = "mlsg.difference/1"
@@ -35,6 +35,8 @@ class DifferenceSheet:
     second: EncoderEntry
     primaries: Mapping[str, str | None]
     sets: Sequence[SetDifference]
+    mean: Gain | None = None
+    """Of the means over the primary sets; None for fewer than two."""
 
 
 def difference_grids(sheet: DifferenceSheet) -> list[Grid]:
@@ -44,11 +46,11 @@ def difference_grids(sheet: DifferenceSheet) -> list[Grid]:
     others = [each for each in sheet.sets if each.set not in sheet.primaries.values()]
     title = f"first: {sheet.first.title}, second: {sheet.second.title}; Spearman x 100, paired bootstrap"
     rows = [_row(lang, each) for lang, each in primary]
-    known = [each.difference for _, each in primary if each.difference is not None]
-    if len(known) > 1:
-        mean = points(sum(known) / len(known))
-        rows.append(("mean", f"{len(known)} languages", "", "", "", mean, ""))
-    grids = [Grid(title, _COLUMNS, tuple(rows), _NUMBERS, last_apart=len(known) > 1)]
+    if sheet.mean is not None:
+        known = sum(each.difference is not None for _, each in primary)
+        gain = (points(sheet.mean.difference), span(sheet.mean.interval))
+        rows.append(("mean", f"{known} languages", "", "", "", *gain))
+    grids = [Grid(title, _COLUMNS, tuple(rows), _NUMBERS, last_apart=sheet.mean is not None)]
     if others:
         rows = [_row("-".join(dict.fromkeys(each.languages)), each) for each in others]
         grids.append(Grid("Other sets of these languages", _COLUMNS, tuple(rows), _NUMBERS))
@@ -65,11 +67,18 @@ def difference_document(scores: Sequence[ScoreSheet], differences: Sequence[Diff
                 "first": sheet.first.key,
                 "second": sheet.second.key,
                 "primaries": dict(sheet.primaries),
+                "mean": _mean(sheet.mean),
                 "sets": [_set(each) for each in sheet.sets],
             }
             for sheet in differences
         ],
     }
+
+
+def _mean(gain: Gain | None) -> dict[str, Any] | None:
+    if gain is None:
+        return None
+    return {"difference": rounded(gain.difference), "interval": rounded_interval(gain.interval)}
 
 
 def _set(each: SetDifference) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 Correlations are raw (-1 to 1), rounded to six decimals; undefined is null. `transductive` is null where no one compared
 the training text with the set. The flags and baselines of every single set are in `SetScore` and in the tables; the
-schema carries baselines for each language's primary set only.
+schema carries baselines for each language's primary set only, and no mean over languages.
 """
 
 from __future__ import annotations
@@ -60,6 +60,27 @@ class SetScore:
 
 
 @dataclass(frozen=True)
+class Gain:
+    """A difference of means over languages and its paired interval."""
+
+    difference: float
+    interval: Interval | None
+
+
+@dataclass(frozen=True)
+class MeanScore:
+    """The mean over the primary sets of several languages.
+
+    `gains` maps `base_cls` and `base_mean` to what the encoder is better by, where every language has that baseline.
+    """
+
+    languages: int
+    spearman: float
+    interval: Interval | None
+    gains: Mapping[str, Gain]
+
+
+@dataclass(frozen=True)
 class Skipped:
     """A set that could not be had."""
 
@@ -79,6 +100,8 @@ class ScoreSheet:
     settings: Mapping[str, Any]
     versions: Mapping[str, str]
     seconds: float
+    mean: MeanScore | None = None
+    """None where fewer than two languages have a score."""
 
     def set_score(self, name: str | None) -> SetScore | None:
         """The score of a set, or None where it was skipped."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlsg.report.scores_json import BASELINES, FEW_PAIRS, Interval, ScoreSheet, SetScore
+from mlsg.report.scores_json import BASELINES, FEW_PAIRS, Interval, MeanScore, ScoreSheet, SetScore
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -74,10 +74,10 @@ def grids(sheet: ScoreSheet) -> list[Grid]:
     languages = [(lang, name or MISSING, sheet.set_score(name)) for lang, name in sheet.primaries.items()]
     rows = [_row(lang, name, score) for lang, name, score in languages]
     scored = [score for _, _, score in languages if score is not None and score.spearman is not None]
-    if len(scored) > 1:
-        rows.append(_mean_row(scored))
+    if sheet.mean is not None:
+        rows.append(_mean_row(sheet.mean, scored))
     title = f"{sheet.encoder.title}: Spearman x 100, one primary set a language"
-    found = [Grid(title, _COLUMNS, tuple(rows), _NUMBERS, last_apart=len(scored) > 1)]
+    found = [Grid(title, _COLUMNS, tuple(rows), _NUMBERS, last_apart=sheet.mean is not None)]
     others = [score for score in sheet.sets if score.set not in sheet.primaries.values()]
     if others:
         rows = [_row("-".join(dict.fromkeys(score.languages)), score.set, score) for score in others]
@@ -86,9 +86,10 @@ def grids(sheet: ScoreSheet) -> list[Grid]:
 
 
 def legend(sheet: ScoreSheet) -> list[str]:
-    """What the flags in the tables mean, and what was cut off or skipped; only what occurs."""
+    """The mean's gain, what the flags in the tables mean, and what was cut off or skipped; only what occurs."""
     used = {letter for score in sheet.sets for letter in flags(score)}
-    lines = [f"{letter}  {meaning}" for letter, meaning in FLAGS.items() if letter in used]
+    lines = _gains(sheet.mean)
+    lines += [f"{letter}  {meaning}" for letter, meaning in FLAGS.items() if letter in used]
     cut = [f"{score.set} {score.truncated}" for score in sheet.sets if score.truncated]
     if cut:
         lines.append(f"Sentences cut at the encoder's maximum length: {', '.join(cut)}")
@@ -121,14 +122,25 @@ def _row(lang: str, name: str, score: SetScore | None) -> tuple[str, ...]:
     return (lang, name, str(score.pairs), points(score.spearman), span(score.interval), *baselines, flags(score))
 
 
-def _mean_row(scored: Sequence[SetScore]) -> tuple[str, ...]:
+def _gains(mean: MeanScore | None) -> list[str]:
+    """`Gain of the mean: 7.6 [3.2, 11.9] over base CLS, 1.0 [-0.7, 2.8] over base mean (paired bootstrap)`."""
+    if mean is None or not mean.gains:
+        return []
+    names = {"base_cls": "base CLS", "base_mean": "base mean"}
+    said = [
+        f"{points(gain.difference)} {span(gain.interval)} over {names.get(role, role)}"
+        for role, gain in mean.gains.items()
+    ]
+    return [f"Gain of the mean: {', '.join(said)} (paired bootstrap)"]
+
+
+def _mean_row(mean: MeanScore, scored: Sequence[SetScore]) -> tuple[str, ...]:
     """Means over languages; a baseline has one only where every language has that baseline, so that rows compare."""
     means = []
     for role in BASELINES:
         values = [value for score in scored if (value := score.baselines[role]) is not None]
         means.append(points(sum(values) / len(values)) if len(values) == len(scored) else MISSING)
-    mean = sum(score.spearman for score in scored if score.spearman is not None) / len(scored)
-    return ("mean", f"{len(scored)} languages", "", points(mean), "", *means, "")
+    return ("mean", f"{mean.languages} languages", "", points(mean.spearman), span(mean.interval), *means, "")
 
 
 def _drawn(grid: Grid) -> Table:

@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from mlsg.report.differences import DifferenceSheet, SetDifference, difference_document, difference_grids
+from mlsg.report.scores_json import Gain
 from mlsg.report.tables import flags, grids, legend, markdown, points, print_grids, span
 from tests.report.sheets import ENCODER, set_score, sheet
 
@@ -47,8 +48,16 @@ def test_one_row_a_language_and_the_mean_over_those_that_have_a_score() -> None:
     assert [row[0] for row in rows] == ["es", "ar", "tr", "de", "xx", "mean"]
     assert rows[0] == ("es", "sts17.es-es", "250", "71.2", "[63.2, 78.2]", "30.1", "45.6", "72.4", "78.1", "")
     assert rows[3] == ("de", "gone.de", "-", "-", "-", "-", "-", "-", "-", "")
-    assert rows[5][1:4] == ("3 languages", "", points((0.7123456789 + 0.5 + 0.4) / 3))
+    assert rows[5][1:5] == ("3 languages", "", points((0.7123456789 + 0.5 + 0.4) / 3), "[48.0, 59.0]")
     assert rows[5][5:9] == ("30.1", "45.6", "72.4", "78.1")
+
+
+def test_the_gain_of_the_mean_is_said_with_its_interval() -> None:
+    said = "Gain of the mean: 23.6 [17.0, 30.0] over base CLS, 8.1 [-1.0, 15.0] over base mean (paired bootstrap)"
+    assert legend(sheet())[0] == said
+    alone = replace(sheet(), mean=None)
+    assert not any("Gain" in line for line in legend(alone))
+    assert "mean" not in [row[0] for row in grids(alone)[0].rows]
 
 
 def test_a_baseline_that_one_language_lacks_has_no_mean() -> None:
@@ -72,14 +81,16 @@ def test_legend_says_only_what_occurs() -> None:
     assert "Sentences cut at the encoder's maximum length: sts17.en-tr 3" in lines
     assert "Unknown tokens: sts17.en-tr 7" in lines
     assert "Skipped gone.de: the hub is out of reach" in lines
-    plain = replace(sheet(), sets=[set_score("sts17.es-es", ("es", "es"))], skipped=[])
+    plain = replace(sheet(), sets=[set_score("sts17.es-es", ("es", "es"))], skipped=[], mean=None)
     assert legend(plain) == []
 
 
 def test_80_columns_hold_every_number_and_name() -> None:
     lines = drawn(80)
     tables = [
-        line for line in lines if not line.startswith(("T ", "M ", "? ", "R ", "X ", "< ", "Sent", "Unk", "Skip"))
+        line
+        for line in lines
+        if not line.startswith(("T ", "M ", "? ", "R ", "X ", "< ", "Sent", "Unk", "Skip", "Gain"))
     ]
     assert max(map(len, tables)) <= 80
     row = next(line for line in lines if line.lstrip().startswith("tr "))
@@ -127,15 +138,17 @@ def test_differences_of_two_encoders() -> None:
         SetDifference("sts17.en-tr", ("en", "tr"), 250, None, 0.6, None, None),
     ]
     both = DifferenceSheet(ENCODER, replace(ENCODER, name="other"), {"es": "sts17.es-es", "ar": "sts17.ar-ar"}, sets)
+    both = replace(both, mean=Gain(0.0, (-0.11, 0.1)))
     languages, others = difference_grids(both)
     assert languages.title == "first: mini-sg (cls), second: other (cls); Spearman x 100, paired bootstrap"
     assert languages.rows == (
         ("es", "sts17.es-es", "250", "70.0", "60.0", "10.0", "[2.0, 19.0]"),
         ("ar", "sts17.ar-ar", "250", "50.0", "60.0", "-10.0", "[-20.0, 1.0]"),
-        ("mean", "2 languages", "", "", "", "0.0", ""),
+        ("mean", "2 languages", "", "", "", "0.0", "[-11.0, 10.0]"),
     )
     assert others.rows == (("en-tr", "sts17.en-tr", "250", "-", "60.0", "-", "-"),)
     found = difference_document([sheet(), sheet()], [both])
     assert found["schema"] == "mlsg.difference/1"
     assert [each["schema"] for each in found["scores"]] == ["mlsg.scores/1", "mlsg.scores/1"]
     assert found["differences"][0]["sets"][0]["interval"] == [0.02, 0.19]
+    assert found["differences"][0]["mean"] == {"difference": 0.0, "interval": [-0.11, 0.1]}

@@ -1,0 +1,94 @@
+"""Means of Spearman over sets, and their paired differences, with bootstrap intervals.
+
+Pairs are resampled within each set, the sets themselves are not: an interval says how much hangs on the pairs that were
+drawn, not on the languages. Sets that are row-by-row translations of one another meet the same resamples
+(`mlsg.evaluate.statistics`), as they must, since their errors go together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mlsg.evaluate.cosines import SetCosines
+from mlsg.evaluate.statistics import Floats, Interval, percentiles, spearman, spearman_of_resamples
+from mlsg.recipes import EvalSettings
+from mlsg.report.scores_json import Gain, MeanScore
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """Spearman on one set, and on each resample of its pairs (resamples,)."""
+
+    value: float
+    resamples: Floats
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean over sets, or over sets and seeds; the interval is None where too few resamples are defined."""
+
+    value: float
+    interval: Interval | None
+
+
+def resampled(scores: Floats, gold: Floats, *, resamples: int = 1000, seed: int = 0) -> Resampled | None:
+    """Spearman of `scores` with `gold` and of its resamples, or None where it is undefined."""
+    value = spearman(scores, gold)
+    if value is None:
+        return None
+    return Resampled(value, spearman_of_resamples(scores, gold, resamples=resamples, seed=seed))
+
+
+def mean(found: Sequence[Resampled]) -> Mean:
+    """The mean over some sets, or over seeds on the same set."""
+    values = np.mean([each.resamples for each in found], axis=0)
+    return Mean(float(np.mean([each.value for each in found])), percentiles(values))
+
+
+def mean_difference(first: Sequence[Resampled], second: Sequence[Resampled]) -> Mean:
+    """The mean over sets of first minus second, set by set the same pairs."""
+    pairs = list(zip(first, second, strict=True))
+    return mean([Resampled(a.value - b.value, a.resamples - b.resamples) for a, b in pairs])
+
+
+def mean_score(
+    primaries: Mapping[str, str | None],
+    own: Mapping[str, SetCosines],
+    bases: Mapping[str, Mapping[str, SetCosines]],
+    settings: EvalSettings,
+) -> MeanScore | None:
+    """The mean over the primary sets that have a score, and its gain over each untuned base on those same sets."""
+
+    def of(found: Mapping[str, SetCosines], names: Sequence[str]) -> list[Resampled | None]:
+        drawn = {"resamples": settings.resamples, "seed": settings.seed}
+        return [resampled(found[name].cosine, found[name].gold, **drawn) for name in names]
+
+    chosen = [name for name in primaries.values() if name is not None and name in own]
+    scored = [(name, each) for name, each in zip(chosen, of(own, chosen), strict=True) if each is not None]
+    if len(scored) < 2:
+        return None
+    names, ours = [name for name, _ in scored], [each for _, each in scored]
+    gains = {}
+    for role, found in bases.items():
+        untuned = [each for each in of(found, names) if each is not None]
+        if len(untuned) == len(ours):
+            gain = mean_difference(ours, untuned)
+            gains[role] = Gain(gain.value, gain.interval)
+    whole = mean(ours)
+    return MeanScore(len(ours), whole.value, whole.interval, gains)
+
+
+def read_mean_score(table: Mapping[str, Any] | None) -> MeanScore | None:
+    """A MeanScore from JSON."""
+    if table is None:
+        return None
+    gains = {role: Gain(gain["difference"], _pair(gain["interval"])) for role, gain in table["gains"].items()}
+    return MeanScore(table["languages"], table["spearman"], _pair(table["interval"]), gains)
+
+
+def _pair(ends: Sequence[float] | None) -> Interval | None:
+    return None if ends is None else (ends[0], ends[1])
