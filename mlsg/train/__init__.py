@@ -7,7 +7,7 @@ Asking for an encoder that is there already imports no torch: the key is made of
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mlsg import objectives
@@ -114,7 +114,7 @@ def train(
 
         return make_encoder(order, folder, scratch, checkpoint_every)
 
-    return workspace.build(order.request, make, recipe=table_of(recipe))
+    return workspace.build(order.request, make, recipe=table_of(order.recipe))
 
 
 def _order(
@@ -130,7 +130,7 @@ def _order(
         raise SettingError(f'objective "{objective.label}" needs sentences', "run mlsg prepare first")
     dev = _dev(recipe.train.dev, catalog, data_root, hub) if objective.trains else None
     return Order(
-        recipe,
+        replace(recipe, train=replace(recipe.train, model=_from_anywhere(recipe.train.model))),
         objective,
         base_name(recipe.train.model),
         fingerprint_model(recipe.train.model, recipe.train.revision, hub),
@@ -145,6 +145,12 @@ def base_name(model: str) -> str:
     """A base's name without the path to it: `/data/mini/` -> `mini`; `starter` and `org/model` stay."""
     folder = None if model == "starter" else local_folder(model)
     return folder.resolve().name if folder is not None else model
+
+
+def _from_anywhere(model: str) -> str:
+    """The base as it is found from any working folder: an evaluation looks for it later, to compare with it."""
+    folder = None if model == "starter" else local_folder(model)
+    return model if folder is None else str(folder.absolute())
 
 
 def _dev(name: str, catalog: Catalog, data_root: Path | None, hub: Hub) -> Located | None:

@@ -14,6 +14,8 @@ import pytest
 
 from mlsg.catalog import Catalog, load_catalog
 from mlsg.errors import DataError, DivergedError, HubUnreachableError, ModelError, SettingError
+from mlsg.evaluate.subject import base_of, resolve_encoder
+from mlsg.hub import Hub
 from mlsg.model.encoder import Encoder
 from mlsg.recipes import Recipe, load_recipe
 from mlsg.train import train
@@ -117,6 +119,16 @@ def test_provenance_says_where_it_comes_from_and_holds_no_path(
         if path.is_file() and path.name != "artefact.json":
             assert str(tmp_path).encode() not in path.read_bytes(), path
             assert str(folder).encode() not in path.read_bytes(), path
+
+
+def test_a_base_that_was_named_from_here_is_found_from_anywhere(
+    workspace: Workspace, catalog: Catalog, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    made = trained(workspace, catalog, recipe(Path(folder.name), "train.max_steps=1"))
+    monkeypatch.chdir(tmp_path)
+    base = base_of(resolve_encoder(made, None, workspace, Hub.from_environment(workspace.root)), "mean")
+    assert base.load("float32", Hub.from_environment(workspace.root)).pooling == "mean"
 
 
 def test_the_same_training_elsewhere_gives_the_same_bytes(catalog: Catalog, folder: Path, tmp_path: Path) -> None:
