@@ -51,7 +51,7 @@ class _Bf16Linear(nn.Linear):
 def faster(model: nn.Module, precision: str) -> nn.Module:
     """A copy of the modules in evaluation mode, not of the tensors; precision: float32, bf16."""
     kind: type[nn.Linear] | None = _Bf16Linear if precision == "bf16" else None
-    if kind is None and all(part.device.type == "cpu" for part in model.parameters()) and has_onednn():
+    if kind is None and _plain(model) and has_onednn():
         kind = _Float32Linear
     return _copied(model, kind, {}).eval()
 
@@ -78,6 +78,10 @@ def has_onednn() -> bool:
     except (AttributeError, RuntimeError):
         return False
     return True
+
+
+def _plain(model: nn.Module) -> bool:
+    return all(part.device.type == "cpu" and part.dtype == torch.float32 for part in model.parameters())
 
 
 def _state(part: Tensor) -> tuple[int, int]:

@@ -26,8 +26,8 @@ from mlsg.errors import SettingError, nearest
 from mlsg.model.pooling import checked_layer
 from mlsg.model.tokens import Tokens
 
-ROW = 256
-"""Tokens of a row: long enough to hold a batch in few rows of one length, short enough that attention stays cheap."""
+ROW = 64
+"""Tokens of a row, if no sentence is longer: enough to waste little, few enough that attention stays cheap."""
 WASTE = 0.05
 """Share of a batch that may be padding."""
 _PACKED = ("albert", "bert", "camembert", "data2vec-text", "distilbert", "electra", "ernie", "roberta", "xlm-roberta")

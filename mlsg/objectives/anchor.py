@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from contextvars import ContextVar
 
 from torch import Tensor, nn
 
 from mlsg.model.backbone import Backbone
 from mlsg.model.packing import Packed, pool_packed, pool_rows
 from mlsg.recipes import EncoderSettings
+
+_ASKED: ContextVar[Packed | None] = ContextVar("asked", default=None)
+"""What [CLS] alone is asked of; each thread has its own."""
 
 
 def anchors_of(backbone: Backbone, packed: Packed, encoder: EncoderSettings) -> Tensor:
@@ -19,8 +21,13 @@ def anchors_of(backbone: Backbone, packed: Packed, encoder: EncoderSettings) -> 
     attended = _attended(backbone) if encoder.pooling == "cls" else None
     if attended is None:
         return pool_rows(backbone.last_state_of(packed), packed, encoder.pooling)
-    with _firsts_only(attended, packed):
+    if not any(hook is _firsts for hook in attended._forward_pre_hooks.values()):
+        attended.register_forward_pre_hook(_firsts)
+    asked = _ASKED.set(packed)
+    try:
         return backbone.last_state_of(packed)[0]
+    finally:
+        _ASKED.reset(asked)
 
 
 def _attended(backbone: Backbone) -> nn.Module | None:
@@ -31,18 +38,10 @@ def _attended(backbone: Backbone) -> nn.Module | None:
     return getattr(getattr(layers[-1], "attention", None), "output", None)
 
 
-@contextlib.contextmanager
-def _firsts_only(attended: nn.Module, packed: Packed) -> Iterator[None]:
+def _firsts(module: nn.Module, states: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
     """From the last attention on, go on with the first token of each sentence alone: (1, b, d).
 
     Three quarters of the last layer's products are in what follows its attention, and nobody reads the other tokens.
     """
-
-    def firsts(module: nn.Module, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        return tuple(state.flatten(0, 1)[packed.firsts][None] for state in states)
-
-    hook = attended.register_forward_pre_hook(firsts)
-    try:
-        yield
-    finally:
-        hook.remove()
+    packed = _ASKED.get()
+    return None if packed is None else tuple(state.flatten(0, 1)[packed.firsts][None] for state in states)

@@ -14,17 +14,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
+from torch import Tensor
 
 from mlsg.model.backbone import Backbone
 from mlsg.model.packing import pack
-from mlsg.model.tokens import length_sorted
+from mlsg.model.threads import by_the_piece
+from mlsg.model.tokens import token_batches
 from mlsg.objectives.anchor import anchors_of
+from mlsg.objectives.precision import autocast
 from mlsg.recipes import EncoderSettings
 from mlsg.train.draws import raw_numbers
 from mlsg.train.processes import ALONE, Team
 from mlsg.train.text import TokenisedText
 
-_BATCH = 64
+_BATCH_TOKENS = {"cpu": 1024, "cuda": 32768}
 _SAMPLE = 256
 
 
@@ -52,9 +55,9 @@ class Probe:
     team: Team = ALONE
     """Over whom the sentences are shared out; all get the same numbers."""
 
-    def measure(self, backbone: Backbone, encoder: EncoderSettings) -> Measurement:
-        """Encode every distinct sentence once. The backbone is left in the mode in which it was."""
-        vectors = self._encode(backbone, encoder)
+    def measure(self, backbone: Backbone, encoder: EncoderSettings, precision: str) -> Measurement:
+        """Encode every distinct sentence once, with a backbone that is `Backbone.for_inference`."""
+        vectors = self._encode(backbone, encoder, precision)
         n = len(vectors)
         total = float((vectors.sum(0) ** 2).sum())
         cosine = (total - n) / (n * (n - 1)) if n > 1 else 0.0
@@ -63,24 +66,28 @@ class Probe:
         dev = float(spearmanr(cosines, self.scores).statistic) if ordered else None
         return Measurement(*self.team.as_first((dev, cosine)))
 
-    @torch.no_grad()
-    def _encode(self, backbone: Backbone, encoder: EncoderSettings) -> NDArray[np.float64]:
+    def _encode(self, backbone: Backbone, encoder: EncoderSettings, precision: str) -> NDArray[np.float64]:
         """Unit vectors (n, d) of `rows`.
 
         Whole batches are shared out, so that a sentence is computed beside the same others as by one process. Each
         process fills its rows into zeros, and the sum has them all.
         """
-        was_training = backbone.training
-        backbone.eval()
-        device = next(backbone.parameters()).device
+        device, together = backbone.device, backbone.packs
         vectors = torch.zeros(len(self.rows), backbone.dimension, dtype=torch.float64, device=device)
-        batches = length_sorted(self.text.tokens.lengths[self.rows], _BATCH)
-        for places in islice(batches, self.team.rank, None, self.team.size):
-            packed = pack(self.text.tokens, self.rows[places], together=backbone.packs).to(device)
-            found = anchors_of(backbone, packed, encoder)
-            vectors[torch.from_numpy(places).to(device)] = torch.nn.functional.normalize(found.double(), dim=-1)
+        budget = _BATCH_TOKENS.get(device.type, _BATCH_TOKENS["cuda"])
+        batches = token_batches(self.text.tokens.lengths[self.rows], budget)
+        mine = islice(batches, self.team.rank, None, self.team.size)
+
+        @torch.no_grad()  # a thread's own, as autocast is
+        def computed(places: NDArray[np.int64]) -> tuple[NDArray[np.int64], Tensor]:
+            packed = pack(self.text.tokens, self.rows[places], together=together).to(device)
+            with autocast(device, precision):
+                found = anchors_of(backbone, packed, encoder)
+            return places, torch.nn.functional.normalize(found.double(), dim=-1)
+
+        for places, found in by_the_piece(computed, mine) if device.type == "cpu" else map(computed, mine):
+            vectors[torch.from_numpy(places).to(device)] = found
         self.team.sum_([vectors])
-        backbone.train(was_training)
         return vectors.cpu().numpy()
 
 

@@ -24,13 +24,20 @@ from mlsg import console
 from mlsg.errors import SettingError
 from mlsg.model.backbone import Backbone
 from mlsg.objectives.interface import Batch, Objective
-from mlsg.objectives.precision import autocast
 from mlsg.recipes import EncoderSettings, TrainSettings
 from mlsg.train.checkpoints import Checkpoint, latest_checkpoint, load_best, save_best, save_checkpoint
 from mlsg.train.dev import Probe
 from mlsg.train.divergence import check_losses, check_measurement, collapse_bound
 from mlsg.train.draws import draw_below, seed_of
-from mlsg.train.optimiser import adamw, learning_rate, make_moments, moments, restore_moments, set_learning_rate
+from mlsg.train.optimiser import (
+    adamw,
+    learning_rate,
+    make_moments,
+    moments,
+    restore_moments,
+    set_learning_rate,
+    update,
+)
 from mlsg.train.order import Plan, order
 from mlsg.train.processes import ALONE, Team
 from mlsg.train.step import Passes
@@ -92,6 +99,7 @@ class _Loop:
         self.plan = Plan(len(run.text), self.s.batch_size, self.s.epochs, self.s.max_steps)
         self.device = run.accelerator.device
         self.module = nn.ModuleList([run.tuned, *run.objective.parts.values()]).to(self.device)
+        self.measured = run.tuned.for_inference(self.s.precision)
         self.passes = Passes(run.tuned, run.objective, self.device, self.s.precision)
         self.trained = _trained(run)
         self.pulled = {name: value for name, value in run.tuned.model.named_parameters() if value.requires_grad}
@@ -127,7 +135,7 @@ class _Loop:
         set_learning_rate(self.optimiser, learning_rate(step, self.plan.steps, settings))
         if settings.clip:
             nn.utils.clip_grad_norm_(self.trained.values(), settings.clip, foreach=True)
-        self.optimiser.step()
+        update(self.optimiser)
         self.optimiser.zero_grad(set_to_none=True)
         self.pending.append(loss)
         self.state.step += 1
@@ -202,8 +210,7 @@ class _Loop:
     def _measure(self) -> float | None:
         """Write a measurement into the history, keep new best weights. Returns the dev score."""
         state = self.state
-        with autocast(self.device, self.s.precision):
-            seen = self.r.probe.measure(self.r.tuned, self.r.encoder)
+        seen = self.r.probe.measure(self.measured, self.r.encoder, self.s.precision)
         bound = collapse_bound(self.s, state.history[0]["random_cosine"] if state.history else None)
         check_measurement(seen, bound, state.step, self.s, self.r.scratch)
         mean = state.losses / state.steps_of_losses if state.steps_of_losses else None

@@ -37,6 +37,15 @@ def make_moments(optimiser: torch.optim.AdamW) -> None:
             }
 
 
+def update(optimiser: torch.optim.Optimizer) -> None:
+    """Move the parameters, and have them count as changed: a fused step does not say so itself.
+
+    What keeps weights rounded (`mlsg.model.faster`) asks for that count.
+    """
+    optimiser.step()
+    torch.autograd.graph.increment_version([p for group in optimiser.param_groups for p in group["params"]])
+
+
 def learning_rate(step: int, steps: int, settings: TrainSettings) -> float:
     """The rate of a step counted from 0: from 0 up to the peak over the first `warmup` share, then down to 0.
 

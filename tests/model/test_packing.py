@@ -131,7 +131,7 @@ def test_batches_of_real_lengths_waste_under_five_percent(shared: Path) -> None:
             packed = pack(tokens, rng.choice(len(sentences), size, replace=False))
             used, laid, longest = used + len(packed.places), laid + packed.ids.numel(), max(longest, *packed.ids.shape)
             assert packed.waste < WASTE
-        assert 1 - used / laid < 0.04
+        assert 1 - used / laid < 0.045
         assert packed.ids.shape[1] <= 300
 
 

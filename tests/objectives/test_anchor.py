@@ -49,7 +49,7 @@ def test_anchors_are_those_of_padded_sentences(pooling: str, layer: int, togethe
         assert torch.allclose(one, two, atol=1e-8 * max(1.0, float(two.abs().max())))
 
 
-def test_only_first_tokens_pass_the_last_feed_forward_and_no_hook_is_left(base: Backbone) -> None:
+def test_only_first_tokens_pass_the_last_feed_forward_and_all_pass_for_others(base: Backbone) -> None:
     text = tokenised(base)
     (packed,) = text.chunks(ROWS, 0, together=True, device=torch.device("cpu"))
     attended = _attended(base)

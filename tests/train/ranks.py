@@ -42,6 +42,8 @@ STEPS = 20
 BATCH = 9
 """38 sentences: the fifth batch of an epoch has two, and one of three processes none."""
 STOP = 11
+DEV_TOKENS = {"cpu": 60, "cuda": 60}
+"""Few enough that all processes have something to encode."""
 
 
 def prepared(base: Path, scratch: Path, case: str, kind: torch.dtype, team: Team, *, temperature: float = 0.01) -> Run:
@@ -129,7 +131,7 @@ def main() -> None:
     """All stages, each in a crew of its own."""
     base, folder = sys.argv[3:]
     rank, port = map(int, sys.argv[1:3])
-    dev._BATCH = 5  # so that all processes have something to encode
+    dev._BATCH_TOKENS = DEV_TOKENS
     out = Path(folder)
     for stage, size in enumerate((3, 2, 3)):
         crew._meetings = itertools.count(stage)  # the third process stays away from the second meeting

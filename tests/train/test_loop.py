@@ -163,7 +163,7 @@ def test_max_steps_and_epochs(small: Small) -> None:
 def scripted(monkeypatch: pytest.MonkeyPatch, scores: list[float | None], cosines: list[float] | None = None) -> None:
     """Let the probe say what the test wants, one entry a measurement."""
     answers = iter(zip(scores, cosines or [0.1] * len(scores), strict=True))
-    monkeypatch.setattr(Probe, "measure", lambda self, backbone, encoder: Measurement(*next(answers)))
+    monkeypatch.setattr(Probe, "measure", lambda self, *ready: Measurement(*next(answers)))
 
 
 def test_the_best_weights_on_dev_are_kept(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,7 +187,7 @@ def test_kept_best_weights_are_those_of_the_best_step(small: Small, monkeypatch:
     seen: dict[int, dict[str, torch.Tensor]] = {}
     scores = iter([0.1, 0.2, 0.6, 0.3])
 
-    def measure(probe: Probe, backbone: torch.nn.Module, encoder: EncoderSettings) -> Measurement:
+    def measure(probe: Probe, backbone: torch.nn.Module, encoder: EncoderSettings, precision: str) -> Measurement:
         seen[len(seen) * 5] = {name: value.clone() for name, value in backbone.state_dict().items()}
         return Measurement(next(scores), 0.1)
 

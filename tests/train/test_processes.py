@@ -71,7 +71,7 @@ def together(base: Path, folder: Path) -> Results:
 def alone(base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tensor]:
     """The same with one process."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dev, "_BATCH", 5)
+        patch.setattr(dev, "_BATCH_TOKENS", ranks.DEV_TOKENS)
         return ranks.everything(base, tmp_path_factory.mktemp("alone"), ALONE)
 
 
@@ -136,7 +136,7 @@ def test_two_stopped_half_way_go_on_as_one(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(dev, "_BATCH", 5)
+    monkeypatch.setattr(dev, "_BATCH_TOKENS", ranks.DEV_TOKENS)
     shutil.copytree(folder / "scratch-1-0" / "stopped", tmp_path / "scratch")
     assert (tmp_path / "scratch" / "step-00000008").is_dir()  # stopped after eleven
     found = ranks.trained(base, tmp_path / "scratch", "opt1", ALONE)
