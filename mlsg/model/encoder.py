@@ -27,7 +27,7 @@ from mlsg.model.packing import pack, pool_packed
 from mlsg.model.pooling import POOLINGS, checked_layer, pool, pool_tokens
 from mlsg.model.saving import save_encoder
 from mlsg.model.steps import Dense, Normalize, read_step
-from mlsg.model.threads import by_the_piece
+from mlsg.model.threads import by_the_piece, one_ahead
 from mlsg.model.tokens import Tokens, equal_batches, token_batches
 
 if TYPE_CHECKING:
@@ -38,6 +38,9 @@ _BATCH_TOKENS = {"cpu": 1024, "cuda": 32768}
 """Enough for a device to be busy; on a CPU few enough for its caches."""
 _SETTLED_TOKENS = {"cpu": 128, "cuda": 4096}
 """The same for batches of one length, of which the last one of each length is mostly filled up."""
+
+_SLAB = 16384
+"""Texts that are tokenised and sorted by length together; the next ones are tokenised while these are computed."""
 
 
 class Advances(Protocol):
@@ -153,13 +156,16 @@ class Encoder:
             raise TypeError("encode takes a list of texts, not one text")
         number: dict[str, int] = {}
         place = np.fromiter((number.setdefault(text, len(number)) for text in texts), dtype=np.int64, count=len(texts))
-        tokens = self.tokenize(list(number))
+        distinct = list(number)
         repeats = np.bincount(place, minlength=len(number))
         vectors = np.empty((len(number), self.dimension), dtype=np.float32)
-        for rows, (found,) in encode_tokens([self], tokens, batch_tokens=batch_tokens):
-            vectors[rows] = found
-            if progress is not None:
-                progress.advance(int(repeats[rows].sum()))
+        first = 0
+        for tokens in one_ahead(self.tokenize, [distinct[at : at + _SLAB] for at in range(0, len(distinct), _SLAB)]):
+            for rows, (found,) in encode_tokens([self], tokens, batch_tokens=batch_tokens):
+                vectors[first + rows] = found
+                if progress is not None:
+                    progress.advance(int(repeats[first + rows].sum()))
+            first += len(tokens)
         return vectors if len(number) == len(place) else vectors[place]
 
     def vectors(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:

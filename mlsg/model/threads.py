@@ -1,7 +1,8 @@
-"""Work shared out over threads by the piece: each piece is one thread's, as many at a time as torch may use.
+"""Work shared out over threads by the piece: ahead of who needs it, or as many pieces at a time as torch may use.
 
-A product that several threads share is cut up by its shape, so that a row's bits depend on its place and on the number
-of threads; a product of one thread does not, and threads that never wait for one another lose nothing.
+With `by_the_piece` each piece is one thread's. A product that several threads share is cut up by its shape, so that a
+row's bits depend on its place and on the number of threads; a product of one thread does not, and threads that never
+wait for one another lose nothing.
 """
 
 from __future__ import annotations
@@ -15,6 +16,18 @@ import torch
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
+
+
+def one_ahead(work: Callable[[Piece], Result], pieces: Iterable[Piece]) -> Iterator[Result]:
+    """`work` of each piece in order, the next one's under way in a thread while this one's result is used."""
+    with ThreadPoolExecutor(1) as pool:
+        coming: Future[Result] | None = None
+        for piece in pieces:
+            ready, coming = coming, pool.submit(work, piece)
+            if ready is not None:
+                yield ready.result()
+        if coming is not None:
+            yield coming.result()
 
 
 def by_the_piece(work: Callable[[Piece], Result], pieces: Iterable[Piece]) -> Iterator[Result]:

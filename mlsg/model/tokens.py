@@ -135,6 +135,7 @@ def _ids(tokenizer: PreTrainedTokenizerBase, texts: list[str], first: int, max_l
             if not isinstance(text, str):
                 raise TypeError(f"text {number} is {type(text).__name__}, not str") from error
             if any("\ud800" <= character <= "\udfff" for character in text):
-                raise DataError(f"sentence {number} holds half a surrogate pair", "write the file as UTF-8") from error
+                problem = f"the sentence {text[:40]!a} holds half a surrogate pair"
+                raise DataError(problem, "write the file as UTF-8") from error
         raise
     return found["input_ids"]

@@ -106,6 +106,16 @@ def test_bf16_is_close_and_still_gives_float32(folder: Path, encoder: Encoder) -
     assert cosines.min() > 0.999
 
 
+def test_many_texts_are_encoded_slab_by_slab(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = Encoder.load(folder, pooling="mean", device="cpu")
+    texts = [*TEXTS, *SENTENCES, *TEXTS]
+    whole = encoder.encode(texts)
+    monkeypatch.setattr("mlsg.model.encoder._SLAB", 3)
+    np.testing.assert_allclose(encoder.encode(texts), whole, atol=1e-5, rtol=0)
+    with pytest.raises(DataError, match="surrogate"):
+        encoder.encode([*texts, "broken \ud83d"])
+
+
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_a_settled_vector_has_the_same_bits_whatever_is_beside_it(folder: Path, precision: str) -> None:
     encoder = Encoder.load(folder, pooling="mean", device="cpu", precision=precision)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from mlsg.model.threads import by_the_piece
+from mlsg.model.threads import by_the_piece, one_ahead
 
 
 @pytest.fixture(params=[1, 2, 3])
@@ -63,3 +63,22 @@ def test_who_stops_taking_results_stops_the_work_and_has_the_threads_back(thread
     results.close()  # type: ignore[attr-defined]
     assert torch.get_num_threads() == threads
     assert len(begun) < 30
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 9])
+def test_one_ahead_keeps_the_order(count: int) -> None:
+    assert list(one_ahead(lambda n: n * n, range(count))) == [n * n for n in range(count)]
+
+
+def test_one_ahead_works_on_the_next_piece_while_this_one_is_used() -> None:
+    begun = [threading.Event() for _ in range(4)]
+    for number in one_ahead(lambda n: (begun[n].set(), n)[1], range(4)):
+        if number < 3:
+            assert begun[number + 1].wait(timeout=20)
+
+
+def test_what_one_ahead_meets_is_raised_in_its_place() -> None:
+    results = one_ahead(lambda n: 1 // n, [1, 0, 1])
+    assert next(results) == 1
+    with pytest.raises(ZeroDivisionError):
+        next(results)
