@@ -28,7 +28,7 @@ def pool(states: Sequence[Tensor], mask: Tensor, pooling: str, layer: int = -1) 
     """
     chosen = checked_layer(layer, len(states) - 1, pooling)
     if pooling == "first_last":
-        return pool_tokens((_wide(states[1]) + _wide(states[chosen])) / 2, mask, "mean")
+        return pool_tokens((wide(states[1]) + wide(states[chosen])) / 2, mask, "mean")
     return pool_tokens(states[chosen], mask, pooling)
 
 
@@ -40,8 +40,8 @@ def pool_tokens(tokens: Tensor, mask: Tensor, how: str) -> Tensor:
     if how == "cls":
         return tokens[:, 0]
     if how == "mean":
-        weights = mask.unsqueeze(-1).to(_wide(tokens).dtype)  # (b, t, 1)
-        return (_wide(tokens) * weights).sum(1) / weights.sum(1)
+        weights = mask.unsqueeze(-1).to(wide(tokens).dtype)  # (b, t, 1)
+        return (wide(tokens) * weights).sum(1) / weights.sum(1)
     if how == "max":
         return tokens.masked_fill(mask.unsqueeze(-1) == 0, -torch.inf).amax(1)
     raise SettingError(f'unknown pooling "{how}"', nearest(how, ("cls", "mean", "max")))
@@ -59,5 +59,6 @@ def checked_layer(layer: int, layers: int, pooling: str) -> int:
     return chosen
 
 
-def _wide(tokens: Tensor) -> Tensor:
+def wide(tokens: Tensor) -> Tensor:
+    """Half precision as float32, anything else as it is."""
     return tokens.float() if tokens.dtype in (torch.float16, torch.bfloat16) else tokens

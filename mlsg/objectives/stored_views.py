@@ -25,11 +25,11 @@ from torch import Tensor
 from mlsg import console
 from mlsg.files import sync
 from mlsg.objectives.interface import Batch, Origin, TrainingText
-from mlsg.objectives.views import GuideViews, similar_batches
+from mlsg.objectives.views import GuideViews
 from mlsg.workspace import Artefact, Request
 
 STAGE = "views"
-FORMAT = 1
+FORMAT = 2
 _ROWS = 2048
 """Sentences a file."""
 
@@ -109,8 +109,7 @@ def _compute(guide: GuideViews, order: NDArray[np.int64], scratch: Path) -> None
             rows = order[first : first + _ROWS]
             final = scratch / f"views-{number:05d}.safetensors"
             if not final.exists():
-                batches = similar_batches(guide.text.tokens, rows, together=guide.guide.packs)
-                views = torch.cat([guide.of(packed.to(guide.device)).cpu() for packed in batches])
+                views = torch.cat([part.cpu() for part in guide.of_rows(rows)])
                 save_file({"views": views.contiguous()}, scratch / f".{final.name}")
                 sync(scratch / f".{final.name}")
                 (scratch / f".{final.name}").rename(final)

@@ -29,7 +29,8 @@ def view_source(settings: Settings, ground: Ground, guide: Backbone) -> ViewSour
     if settings.view_weighting == "sif":
         weights = sif_weights(ground.text.token_counts(ground.base.model.config.vocab_size)).to(ground.device)
     precision = ground.precision if settings.view_precision == "train" else settings.view_precision
-    whole = GuideViews(guide, ground.text, list(range(last + 1)), settings.view_pooling, precision, weights)
+    ready = guide if settings.guide_dropout else guide.for_inference(precision)
+    whole = GuideViews(ready, ground.text, list(range(last + 1)), settings.view_pooling, precision, weights)
     views: WholeViews = whole.of_layers(layers)
     fits = bytes_of(whole) <= settings.view_limit * 1e9
     if ground.origin is not None and fits and not settings.guide_dropout:

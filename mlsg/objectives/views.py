@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mlsg.model.packing import Packed, pack, pool_layers, pool_rows
+from mlsg.model.threads import by_the_piece
 from mlsg.model.tokens import Tokens
 from mlsg.objectives.interface import Batch, TrainingText
 from mlsg.objectives.precision import autocast
@@ -47,10 +48,9 @@ class WholeViews(ViewSource, Protocol):
 
 
 def similar_batches(tokens: Tokens, rows: NDArray[np.int64], *, together: bool) -> Iterator[Packed]:
-    """Some sentences in batches of similar length, the longest first, about `_TOKENS` tokens each."""
-    order = rows[np.argsort(-tokens.lengths[rows], kind="stable")]
-    ends = np.cumsum(tokens.lengths[order]) // _TOKENS
-    for part in np.split(order, np.flatnonzero(np.diff(ends)) + 1):
+    """Sentences in batches of about `_TOKENS` tokens each, one after the other."""
+    ends = np.cumsum(tokens.lengths[rows]) // _TOKENS
+    for part in np.split(rows, np.flatnonzero(np.diff(ends)) + 1):
         yield pack(tokens, part, together=together)
 
 
@@ -85,9 +85,15 @@ class GuideViews:
         """Views of every distinct sentence, whatever training does without dropout."""
         training = self.guide.training
         self.guide.eval()
-        for packed in similar_batches(self.text.tokens, self.text.distinct, together=self.guide.packs):
-            yield self.of(packed.to(self.device))
+        tokens = self.text.tokens
+        yield from self.of_rows(self.text.distinct[np.argsort(-tokens.lengths[self.text.distinct], kind="stable")])
         self.guide.train(training)
+
+    def of_rows(self, rows: NDArray[np.int64]) -> Iterator[Tensor]:
+        """Views of some sentences, sorted by length already, a batch after the other."""
+        batches = similar_batches(self.text.tokens, rows, together=self.guide.packs)
+        each = by_the_piece if self.device.type == "cpu" else map
+        yield from each(lambda packed: self.of(packed.to(self.device)), batches)
 
     @torch.no_grad()
     def of(self, packed: Packed) -> Tensor:
