@@ -22,6 +22,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+starter = typer.Typer(help="The embedded base: how it is made.", no_args_is_help=True)
+app.add_typer(starter, name="starter")
 
 WorkspaceOption = Annotated[
     Path, typer.Option("--workspace", envvar="MLSG_WORKSPACE", help="Where artefacts live.", show_default=True)
@@ -253,6 +255,23 @@ def langs(
     from mlsg.report.languages import print_languages
 
     print_languages(load_catalog(langs_dir or ()), code)
+
+
+@starter.command()
+def build(
+    text: Annotated[Path, typer.Option("--text", help="Folder with <lang>.txt[.xz] and parallel.tsv[.xz].")],
+    out: Annotated[Path, typer.Option("--out", help="A new folder, or one that a build was begun in.")],
+    recipe: Annotated[str, typer.Option("--recipe", help="Recipe with a [pretrain] section.")] = "starter",
+    set_: SetOption = None,
+    data_root: DataRootOption = None,
+) -> None:
+    """Pretrain a multilingual BERT from a folder of text; killed, it goes on."""
+    from mlsg.recipes import load_recipe
+
+    settings = load_recipe(recipe, set_ or ())
+    from mlsg.pretraining.build import build as pretrain
+
+    typer.echo(pretrain(settings, text=text, out=out, data_root=data_root))
 
 
 @app.callback(invoke_without_command=True)

@@ -97,6 +97,55 @@ class EvalSettings:
 
 
 @dataclass(frozen=True)
+class PretrainSettings:
+    """Settings of `mlsg starter build`: a base pretrained from a folder of text."""
+
+    languages: Annotated[tuple[str, ...], "languages of the folder that are read; empty: all"] = ()
+    vocabulary: Annotated[int, "pieces of the tokenizer", Between(64, 2**31)] = 32_000
+    tokenizer_share: Annotated[
+        float, "power of a language's characters in the tokenizer's sample; 1: as they are, 0: all alike", Between(0, 1)
+    ] = 0.5
+    width: Annotated[int, "dimensions of the hidden states", Between(4)] = 256
+    layers: Annotated[int, "layers", Between(1)] = 6
+    heads: Annotated[int, "attention heads a layer", Between(1)] = 4
+    lengths: Annotated[tuple[int, ...], "longest input of each stretch of the training; the last: positions"] = (
+        64,
+        128,
+        256,
+    )
+    length_shares: Annotated[tuple[float, ...], "share of the tokens of each stretch"] = (0.7, 0.2, 0.1)
+    tokens: Annotated[int, "tokens to train on, padding not counted", Between(1)] = 60_000_000
+    batch_tokens: Annotated[int, "tokens a step, about", Between(64)] = 8192
+    pass_tokens: Annotated[int, "tokens a forward pass at most, padding counted", Between(64)] = 4096
+    language_share: Annotated[
+        float, "power of a language's tokens in what is drawn; 1: as they are, 0: all alike", Between(0, 1)
+    ] = 0.7
+    pair_share: Annotated[float, "share of the tokens that are translation pairs", Between(0, 0.95)] = 0.2
+    mask_share: Annotated[float, "share of the words that are asked for", Between(0.01, 0.9)] = 0.2
+    next_sentence: Annotated[float, "weight of the loss of [CLS] on neighbouring sentences; 0: none", Between(0)] = 1.0
+    bag: Annotated[
+        float, "weight of the loss of a text's vector on its words and its translation's; 0: none", Between(0)
+    ] = 1.0
+    bag_pooling: Annotated[Literal["cls", "mean", "both"], "which vector of the last layer it is asked of"] = "both"
+    embedding_start: Annotated[
+        Literal["cooccurrence", "random"], "embeddings at the start: of words that occur together, or drawn"
+    ] = "cooccurrence"
+    matrix_rate: Annotated[float, "peak learning rate of the matrices (Muon)", Between(0)] = 0.02
+    embedding_rate: Annotated[
+        float,
+        "peak learning rate of the words' embeddings (AdamW); at 1e-3 what they begin with is soon lost",
+        Between(0),
+    ] = 2e-4
+    other_rate: Annotated[float, "peak learning rate of biases, norms and all else (AdamW)", Between(0)] = 1e-3
+    weight_decay: Annotated[float, "on matrices and embeddings, times the rate", Between(0)] = 0.01
+    warmup_tokens: Annotated[int, "tokens with a rate that climbs, at most a tenth of all", Between(0)] = 1_000_000
+    decay: Annotated[float, "share of the tokens, at the end, with a rate that falls to 0", Between(0, 1)] = 0.3
+    clip: Annotated[float, "largest gradient norm; 0: no clipping", Between(0)] = 1.0
+    precision: Annotated[Precision, "float32, or bf16 autocast; the weights themselves are float32"] = "bf16"
+    seed: Annotated[int, "seed of every draw", Between(0)] = 1
+
+
+@dataclass(frozen=True)
 class Recipe:
     """All settings of one run; `objective` is checked by the objective that it names."""
 
@@ -107,6 +156,8 @@ class Recipe:
     objective: Mapping[str, Any] = field(default_factory=lambda: {"name": "self_guided"})
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     eval: EvalSettings = field(default_factory=EvalSettings)
+    pretrain: PretrainSettings | None = None
+    """Only in recipes of `mlsg starter build`."""
 
 
 _SECTIONS: Mapping[str, type] = {
@@ -115,6 +166,8 @@ _SECTIONS: Mapping[str, type] = {
     "encoder": EncoderSettings,
     "eval": EvalSettings,
 }
+_OPTIONAL: Mapping[str, type] = {"pretrain": PretrainSettings}
+_KNOWN = (*_SECTIONS, *_OPTIONAL, "objective")
 
 
 def recipe_names() -> list[str]:
@@ -133,8 +186,8 @@ def load_recipe(name: str = DEFAULT_RECIPE, assignments: Sequence[str] = ()) -> 
         section, dot, entry = key.partition(".")
         if not dot:
             raise SettingError(f'--set "{assignment}" names no section', "write it as --set section.key=value")
-        if section not in {*_SECTIONS, "objective"}:
-            raise SettingError(f'unknown section "{section}" in --set', nearest(section, [*_SECTIONS, "objective"]))
+        if section not in _KNOWN:
+            raise SettingError(f'unknown section "{section}" in --set', nearest(section, _KNOWN))
         tables.setdefault(section, {})[entry] = value
     return _build(Path(name).stem, tables)
 
@@ -169,12 +222,13 @@ def _read(name: str) -> dict[str, Any]:
 
 
 def _build(name: str, tables: dict[str, Any]) -> Recipe:
-    known = {*_SECTIONS, "objective", "summary"}
+    known = {*_KNOWN, "summary"}
     for key in tables:
         if key not in known:
             raise SettingError(f'unknown key "{key}" in recipe {name}', nearest(key, known))
+    wanted = {**_SECTIONS, **{key: cls for key, cls in _OPTIONAL.items() if key in tables}}
     sections: dict[str, Any] = {
-        key: read_settings(cls, tables.get(key, {}), f"[{key}] of recipe {name}") for key, cls in _SECTIONS.items()
+        key: read_settings(cls, tables.get(key, {}), f"[{key}] of recipe {name}") for key, cls in wanted.items()
     }
     objective = {"name": "self_guided", **tables.get("objective", {})}
     return Recipe(name=name, summary=tables.get("summary", ""), objective=objective, **sections)

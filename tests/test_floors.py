@@ -13,7 +13,7 @@ _FLOORS = (
     {"errors", "console", "files", "packaged", "settings"},
     {"workspace", "recipes", "declarations", "catalog", "hub"},
     {"model", "objectives", "data", "text"},
-    {"prepare", "train", "evaluate", "report"},
+    {"prepare", "train", "pretraining", "evaluate", "report"},
     {"pipeline", "explain", "housekeeping", "faults"},
     {"cli", "__main__"},
 )

@@ -26,7 +26,7 @@ def print_recipe(name: str, assignments: Sequence[str]) -> None:
 
 def _lines(recipe: Recipe) -> Iterator[str]:
     yield f"summary = {_toml(recipe.summary)}"
-    for section in _SECTIONS:
+    for section in _SECTIONS if recipe.pretrain is None else ("pretrain",):
         settings = objectives.read(recipe.objective) if section == "objective" else getattr(recipe, section)
         known = meanings(type(settings))
         table = table_of(settings)
