@@ -3,9 +3,12 @@
     python -m tests.benchmarks.bench_encode --shape mbert --precision bf16
     python -m tests.benchmarks.bench_encode --shape mbert --precision float32
     python -m tests.benchmarks.bench_encode --shape starter --precision bf16 --count 1000
+    OMP_NUM_THREADS=1 python -m tests.benchmarks.bench_encode --shape mbert --precision float32 --workers 2
 
 Sentences are distinct; what their repetitions in the corpus gain on top is a line of its own. What bf16 costs in
-quality is told beside it: the largest difference in cosine with float32, and Spearman on STS-B.
+quality is told beside it: the largest difference in cosine with float32, and Spearman on STS-B. With `--workers` the
+other side is a pool of so many processes of sentence-transformers, each with the threads of OMP_NUM_THREADS, and ours
+has so many threads: the batches are shared out on both sides, and the pool is started before the clock.
 """
 
 from __future__ import annotations
@@ -44,6 +47,20 @@ def compare(folder: Path, precision: str, device: torch.device, count: int, pair
     )
 
 
+def compare_pool(folder: Path, precision: str, workers: int, count: int, pairs: int) -> None:
+    """Print the ratio against a pool of processes."""
+    theirs = SentenceTransformer(str(folder), device="cpu")
+    ours = Encoder.load(folder, device="cpu", precision=precision)
+    distinct = sentences(count)
+    torch.set_num_threads(workers)
+    pool = theirs.start_multi_process_pool(["cpu"] * workers)
+    try:
+        found = alternate(lambda: ours.encode(distinct), lambda: theirs.encode(distinct, pool=pool), pairs=pairs)
+    finally:
+        theirs.stop_multi_process_pool(pool)
+    print(found.line(f"{len(distinct)} distinct sentences, {precision}, {workers} workers", theirs="their pool"))
+
+
 def quality(folder: Path, device: torch.device, count: int) -> None:
     """Print Spearman x 100 on STS-B in float32 and in bf16, and how far the cosines of pairs move."""
     graded = dev_pairs(count)
@@ -67,6 +84,7 @@ def main() -> None:
     parser.add_argument("--pooling", choices=["cls", "mean", "max"], default="mean")
     parser.add_argument("--count", type=int, default=256, help="distinct sentences")
     parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--workers", type=int, default=0, help="compare with a pool of so many processes; 0: without")
     parser.add_argument("--device", type=torch.device, default=default_device())
     options = parser.parse_args()
     print(describe())
@@ -74,6 +92,9 @@ def main() -> None:
         folder = Path(place) / "encoder"
         base = base_folder(options.shape, Path(place))
         Encoder.load(base, pooling=options.pooling, device="cpu").save(folder, {})
+        if options.workers:
+            compare_pool(folder, options.precision, options.workers, options.count, options.pairs)
+            return
         compare(folder, options.precision, options.device, options.count, options.pairs)
         if options.precision == "bf16":
             quality(folder, options.device, options.count)
