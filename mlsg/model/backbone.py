@@ -26,6 +26,7 @@ from mlsg.model.locate import Located, locate
 from mlsg.model.packing import Packed, can_pack, first_position, pack, pool_packed
 from mlsg.model.pretrained import positions, read_config, read_model, read_tokenizer
 from mlsg.model.tokens import Tokens, tokenize
+from mlsg.model.training import trainable
 
 if TYPE_CHECKING:
     from mlsg.hub import Hub
@@ -126,11 +127,17 @@ class Backbone(nn.Module):
 
     def for_inference(self, precision: str) -> Backbone:
         """The same weights, ready to be run fast without gradient (`mlsg.model.faster`); precision: float32, bf16."""
-        packs = self.packs  # tried in float32, and known to the copy
+        return self._sharing(faster(self.model, precision)).eval()
+
+    def for_training(self) -> Backbone:
+        """The same weights, ready to be trained fast (`mlsg.model.training`), in training mode."""
+        return self._sharing(trainable(self.model, attends=self.packs)).train()
+
+    def _sharing(self, model: nn.Module) -> Backbone:
+        packs = self.packs  # tried with the model as it is, and known to the copy
         copied = copy.copy(self)
         copied.__dict__["packs"] = packs
-        copied._modules = {**self._modules, "model": faster(self.model, precision)}
-        copied.training = False
+        copied._modules = {**self._modules, "model": model}
         return copied
 
     def truncated(self, layers: int) -> Backbone:

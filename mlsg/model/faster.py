@@ -10,23 +10,52 @@ since (training goes on) is rounded again. What is no linear layer stays in floa
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 _USUAL_ROWS = 256
 """Rows of a product that weights are laid out for."""
 
 
-class _Float32Linear(nn.Linear):
-    """x W^T + b in float32 by oneDNN."""
+class _Product(torch.autograd.Function):
+    """x W^T + b in float32 by oneDNN, and both products of its gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return _product(x, weight, bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        (x, weight), (of_x, of_weight, of_bias) = ctx.saved_tensors, ctx.needs_input_grad
+        rows = upstream.reshape(-1, upstream.shape[-1])
+        return (
+            _product(upstream, weight.T) if of_x else None,
+            _product(rows.T, x.reshape(-1, x.shape[-1]).T) if of_weight else None,
+            rows.sum(0) if of_bias else None,
+        )
+
+
+class Float32Linear(nn.Linear):
+    """x W^T + b, in float32 by oneDNN where that can be called; under autocast, and elsewhere, as torch has it."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(.., d) -> (.., e)."""
-        return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
+        if not (x.dtype == self.weight.dtype == torch.float32 and x.device.type == "cpu" and has_onednn()):
+            return super().forward(x)
+        if torch.is_autocast_enabled("cpu"):
+            return super().forward(x)
+        if not torch.is_grad_enabled():
+            return _product(x, self.weight, self.bias)
+        made: Tensor = _Product.apply(x, self.weight, self.bias)
+        return made
 
 
 class _Bf16Linear(nn.Linear):
@@ -44,16 +73,18 @@ class _Bf16Linear(nn.Linear):
             self._bias = None if self.bias is None else self.bias.detach().to(torch.bfloat16)
             self._made_of = now
         if self._weight.is_mkldnn:
-            return torch.ops.mkldnn._linear_pointwise(x.to(torch.bfloat16), self._weight, self._bias, "none", [], "")
+            return _product(x.to(torch.bfloat16), self._weight, self._bias)
         return functional.linear(x.to(torch.bfloat16), self._weight, self._bias)
 
 
 def faster(model: nn.Module, precision: str) -> nn.Module:
     """A copy of the modules in evaluation mode, not of the tensors; precision: float32, bf16."""
-    kind: type[nn.Linear] | None = _Bf16Linear if precision == "bf16" else None
-    if kind is None and _plain(model) and has_onednn():
-        kind = _Float32Linear
-    return _copied(model, kind, {}).eval()
+    return shared_copy(model, {nn.Linear: _Bf16Linear if precision == "bf16" else Float32Linear}).eval()
+
+
+def shared_copy(model: nn.Module, kinds: Mapping[type[nn.Module], type[nn.Module]]) -> nn.Module:
+    """A copy of the modules, not of the tensors, in which modules of some kinds are of others with the same fields."""
+    return _copied(model, kinds, {})
 
 
 @cache
@@ -80,8 +111,9 @@ def has_onednn() -> bool:
     return True
 
 
-def _plain(model: nn.Module) -> bool:
-    return all(part.device.type == "cpu" and part.dtype == torch.float32 for part in model.parameters())
+def _product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    made: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+    return made
 
 
 def _state(part: Tensor) -> tuple[int, int]:
@@ -96,19 +128,20 @@ def _laid_out(weight: Tensor) -> Tensor:
     return torch.ops.mkldnn._reorder_linear_weight(weight, _USUAL_ROWS)
 
 
-def _copied(module: nn.Module, kind: type[nn.Linear] | None, done: dict[int, nn.Module]) -> nn.Module:
+def _copied(
+    module: nn.Module, kinds: Mapping[type[nn.Module], type[nn.Module]], done: dict[int, nn.Module]
+) -> nn.Module:
     """The module with its own tables of children, buffers and hooks, and the same parameters; a shared child stays one.
 
     transformers hooks itself into a model to collect its layers' outputs: in shared tables it would do so twice.
     """
     if id(module) not in done:
         copied = copy.copy(module)
-        if kind is not None and type(module) is nn.Linear:
-            copied.__class__ = kind
+        copied.__class__ = kinds.get(type(module), type(module))
         done[id(module)] = copied
         copied.__dict__.update({name: copy.copy(table) for name, table in vars(module).items() if "hooks" in name})
         copied._buffers = dict(module._buffers)
         copied._modules = {
-            name: None if child is None else _copied(child, kind, done) for name, child in module._modules.items()
+            name: None if child is None else _copied(child, kinds, done) for name, child in module._modules.items()
         }
     return done[id(module)]

@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from mlsg.model.faster import Float32Linear
+
 
 def projection_head(dimension: int, *, width: int, depth: int, deviation: float, seed: int) -> nn.Sequential:
     """`depth` times Linear, GELU: (..., dimension) -> (..., width); depth 0 leaves vectors as they are.
@@ -18,7 +20,7 @@ def projection_head(dimension: int, *, width: int, depth: int, deviation: float,
     generator = torch.Generator().manual_seed(seed)
     layers: list[nn.Module] = []
     for number in range(depth):
-        linear = nn.utils.skip_init(nn.Linear, width if number else dimension, width)
+        linear = nn.utils.skip_init(Float32Linear, width if number else dimension, width)
         with torch.no_grad():
             linear.weight.normal_(0.0, deviation, generator=generator)
             linear.bias.zero_()

@@ -29,6 +29,7 @@ from mlsg.train.checkpoints import Checkpoint, latest_checkpoint, load_best, sav
 from mlsg.train.dev import Probe
 from mlsg.train.divergence import check_losses, check_measurement, collapse_bound
 from mlsg.train.draws import draw_below, seed_of
+from mlsg.train.memory import keep_freed_memory
 from mlsg.train.optimiser import (
     adamw,
     learning_rate,
@@ -87,6 +88,7 @@ def fit(run: Run) -> State:
 
     Raises DivergedError on a loss that is no number and on a collapse; the last good checkpoint stays in `run.scratch`.
     """
+    keep_freed_memory()
     with torch.random.fork_rng():
         state = _Loop(run).run()
     run.tuned.eval()
@@ -100,7 +102,7 @@ class _Loop:
         self.device = run.accelerator.device
         self.module = nn.ModuleList([run.tuned, *run.objective.parts.values()]).to(self.device)
         self.measured = run.tuned.for_inference(self.s.precision)
-        self.passes = Passes(run.tuned, run.objective, self.device, self.s.precision)
+        self.passes = Passes(run.tuned.for_training(), run.objective, self.device, self.s.precision)
         self.trained = _trained(run)
         self.pulled = {name: value for name, value in run.tuned.model.named_parameters() if value.requires_grad}
         self.optimiser = adamw(self.trained, self.s)
@@ -133,9 +135,7 @@ class _Loop:
         rows = self.plan.rows(step, self.order(epoch))
         loss = self._gradients(self._batch(epoch, rows), epoch, within)
         set_learning_rate(self.optimiser, learning_rate(step, self.plan.steps, settings))
-        if settings.clip:
-            nn.utils.clip_grad_norm_(self.trained.values(), settings.clip, foreach=True)
-        update(self.optimiser)
+        update(self.optimiser, settings.clip)
         self.optimiser.zero_grad(set_to_none=True)
         self.pending.append(loss)
         self.state.step += 1

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mlsg.recipes import TrainSettings
 
@@ -37,13 +37,22 @@ def make_moments(optimiser: torch.optim.AdamW) -> None:
             }
 
 
-def update(optimiser: torch.optim.Optimizer) -> None:
-    """Move the parameters, and have them count as changed: a fused step does not say so itself.
+def update(optimiser: torch.optim.Optimizer, clip: float) -> None:
+    """Move the parameters by their gradients, scaled down to a norm of `clip` together if they are longer; 0: never.
 
-    What keeps weights rounded (`mlsg.model.faster`) asks for that count.
+    A fused step scales on the way. It does not count its parameters as changed: what keeps weights rounded
+    (`mlsg.model.faster`) asks for that count.
     """
+    parameters = [value for group in optimiser.param_groups for value in group["params"]]
+    if clip:
+        gradients = [value.grad for value in parameters if value.grad is not None]
+        excess = ((nn.utils.get_total_norm(gradients, foreach=True) + 1e-6) / clip).clamp(min=1.0)
+        if optimiser.defaults["fused"] and excess.dtype == torch.float32:
+            optimiser.grad_scale = excess  # type: ignore[attr-defined]
+        else:
+            torch._foreach_div_(gradients, excess)
     optimiser.step()
-    torch.autograd.graph.increment_version([p for group in optimiser.param_groups for p in group["params"]])
+    torch.autograd.graph.increment_version(parameters)
 
 
 def learning_rate(step: int, steps: int, settings: TrainSettings) -> float:

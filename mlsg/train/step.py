@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from mlsg.model.backbone import Backbone
+from mlsg.model.dropout import masks_of
 from mlsg.model.packing import Packed
 from mlsg.objectives.interface import Batch, Objective
 from mlsg.objectives.precision import autocast
@@ -39,7 +40,8 @@ class Passes:
         """
         if len(batch.chunks) == 1:
             torch.manual_seed(seeds[0])
-            with autocast(self.device, self.precision):  # once around both: the head's weights are cast here too
+            # one autocast around both: the head's weights are cast here too
+            with masks_of(seeds[0]), autocast(self.device, self.precision):
                 loss = self.objective.loss(self.objective.anchors(self.tuned, batch.chunks[0]), batch)
             loss.backward()
             return loss.detach()
@@ -58,5 +60,5 @@ class Passes:
     def _anchors(self, chunk: Packed, seed: int) -> Tensor:
         """One autocast for each pass: what is cast without a graph must not be met by the pass with one."""
         torch.manual_seed(seed)
-        with autocast(self.device, self.precision):
+        with masks_of(seed), autocast(self.device, self.precision):
             return self.objective.anchors(self.tuned, chunk)

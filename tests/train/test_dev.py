@@ -56,7 +56,7 @@ def test_weights_that_an_optimiser_has_moved_are_seen(precision: str, base: Back
     set_learning_rate(optimiser, 0.05)
     for parameter in base.parameters():
         parameter.grad = torch.linspace(-1, 1, parameter.numel()).sin().view_as(parameter)
-    update(optimiser)
+    update(optimiser, 0.0)
     after = asked.measure(ready, EncoderSettings(), precision)
     assert after != before
     assert after == asked.measure(base.for_inference(precision), EncoderSettings(), precision)

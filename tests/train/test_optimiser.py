@@ -7,7 +7,7 @@ import torch
 from transformers import get_linear_schedule_with_warmup
 
 from mlsg.recipes import TrainSettings
-from mlsg.train.optimiser import adamw, learning_rate, moments, restore_moments, set_learning_rate
+from mlsg.train.optimiser import adamw, learning_rate, moments, restore_moments, set_learning_rate, update
 
 
 @pytest.mark.parametrize(("steps", "warmup", "climb"), [(1079, 0.1, 108), (10, 0.0, 0), (7, 1.0, 7), (30, 0.1, 3)])
@@ -76,3 +76,31 @@ def test_the_state_goes_through_a_checkpoint_to_the_bit() -> None:
         step(one, first, seed)
         step(two, second, seed)
     assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+@pytest.mark.parametrize("clip", [0.0, 0.5, 100.0])
+@pytest.mark.parametrize("fused", [True, False])
+def test_an_update_is_clipping_and_a_step(fused: bool, clip: float) -> None:
+    ours, plain = parameters(), parameters()
+    optimiser = adamw(ours, TrainSettings(learning_rate=0.1))
+    if not fused:
+        optimiser = torch.optim.AdamW(optimiser.param_groups, fused=False)
+    reference = torch.optim.AdamW(
+        [{"params": [p], "weight_decay": 0.01 if p.ndim > 1 else 0.0} for p in plain.values()],
+        lr=0.1,
+        betas=(0.9, 0.9),
+        eps=1e-6,
+        foreach=False,
+    )
+    for step in (1, 2, 3):
+        for named in (ours, plain):
+            for parameter in named.values():
+                parameter.grad = torch.linspace(-step, 1, parameter.numel()).view_as(parameter)
+        if clip:
+            torch.nn.utils.clip_grad_norm_(plain.values(), clip)
+        reference.step()
+        counts = [p._version for p in ours.values()]
+        update(optimiser, clip)
+        assert all(p._version > count for p, count in zip(ours.values(), counts, strict=True))
+    for name, parameter in plain.items():
+        assert torch.allclose(ours[name], parameter, atol=1e-6), name
