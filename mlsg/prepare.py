@@ -125,9 +125,14 @@ def sentences_file(artefact: Artefact) -> Path:
     return artefact.folder / FILE
 
 
+def stream_sentences(artefact: Artefact) -> Iterator[str]:
+    """Yield all sentences in their order."""
+    return _lines(sentences_file(artefact))
+
+
 def read_sentences(artefact: Artefact) -> list[str]:
     """Return all sentences in their order."""
-    return list(_lines(sentences_file(artefact)))
+    return list(stream_sentences(artefact))
 
 
 def summary_rows(artefact: Artefact) -> list[tuple[str, str]]:

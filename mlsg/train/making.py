@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,14 +17,14 @@ from mlsg.files import readable_json, write_atomically
 from mlsg.model.backbone import Backbone, load_backbone
 from mlsg.model.encoder import Encoder
 from mlsg.objectives.interface import Ground, Origin
-from mlsg.prepare import read_sentences
+from mlsg.prepare import stream_sentences
 from mlsg.report.card import card
 from mlsg.report.provenance import provenance_in
 from mlsg.train.dev import Probe, dev_probe, sample_probe
 from mlsg.train.draws import seed_of
 from mlsg.train.loop import Run, State, fit
 from mlsg.train.processes import ALONE, Team
-from mlsg.train.text import TokenisedText
+from mlsg.train.text import TokenisedText, tokenised
 
 if TYPE_CHECKING:
     from mlsg.train import Order
@@ -88,17 +88,18 @@ def _trained(order: Order, base: Backbone, scratch: Path, checkpoint_every: int,
     settings, encoder = order.recipe.train, order.recipe.encoder
     accelerator = Accelerator(mixed_precision="no")  # precision is a setting of ours, not of the launcher
     assert order.sentences is not None
-    text = _tokenised(read_sentences(order.sentences), base, settings.max_length)
+    longest = min(settings.max_length, base.max_length)
+    text = tokenised(base, stream_sentences(order.sentences), longest, scratch)
     if len(text) < 2:
         raise DataError(f"{len(text)} sentences to train on", "prepare at least two")
-    probe = _probe(order, base, text, team)
+    probe = _probe(order, base, text, longest, team)
     base.to(accelerator.device)
     origin = Origin(
         order.workspace,
         order.base_name,
         order.base_fingerprint,
         order.sentences.key,
-        min(settings.max_length, base.max_length),
+        longest,
     )
     ground = Ground(
         base, encoder, text, accelerator.device, partial(seed_of, settings.seed), settings.precision, origin
@@ -114,18 +115,15 @@ def _trained(order: Order, base: Backbone, scratch: Path, checkpoint_every: int,
     return Trained(tuned, fit(run), text)
 
 
-def _probe(order: Order, base: Backbone, text: TokenisedText, team: Team) -> Probe:
+def _probe(order: Order, base: Backbone, text: TokenisedText, longest: int, team: Team) -> Probe:
     settings = order.recipe.train
     if order.dev is None:
         return sample_probe(text, settings.seed, team)
     pairs = read_pairs(order.dev, order.hub)
     if len(set(pairs.scores)) < 2:
         raise DataError(f"every pair of dev set {pairs.name} has the same score", "choose another train.dev, or none")
-    return dev_probe(_tokenised([*pairs.first, *pairs.second], base, settings.max_length), pairs.scores, team)
-
-
-def _tokenised(sentences: Sequence[str], base: Backbone, max_length: int) -> TokenisedText:
-    return TokenisedText(base.tokenize(sentences, min(max_length, base.max_length)))
+    tokens = base.tokenize([*pairs.first, *pairs.second], longest)
+    return dev_probe(TokenisedText(tokens), pairs.scores, team)
 
 
 def _history(state: State) -> dict[str, Any]:

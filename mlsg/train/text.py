@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryFile, gettempdir
+from typing import IO, TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
@@ -14,6 +18,12 @@ from torch import Tensor
 
 from mlsg.model.packing import Packed, pack
 from mlsg.model.tokens import Tokens
+
+if TYPE_CHECKING:
+    from mlsg.model.backbone import Backbone
+
+_AT_ONCE = 8192
+Number = TypeVar("Number", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -25,15 +35,15 @@ class TokenisedText:
     def __len__(self) -> int:
         return len(self.tokens)
 
-    @cached_property
+    @property
     def groups(self) -> NDArray[np.int64]:
         """(n,) a number for each sentence, equal where the tokens are."""
-        return np.unique(self._hashes, return_inverse=True)[1]
+        return self._told_apart[0]
 
-    @cached_property
+    @property
     def distinct(self) -> NDArray[np.int64]:
         """Rows of the first occurrence of every distinct sentence, in the order of the text."""
-        return np.sort(np.unique(self._hashes, return_index=True)[1])
+        return self._told_apart[1]
 
     def chunks(self, rows: NDArray[np.int64], size: int, *, together: bool, device: torch.device) -> list[Packed]:
         """The tokens of some sentences in chunks of `size` sentences, 0: all in one."""
@@ -51,7 +61,36 @@ class TokenisedText:
         return torch.from_numpy(np.bincount(self.tokens.flat, minlength=size))
 
     @cached_property
-    def _hashes(self) -> NDArray[np.uint64]:
-        """(n,) of the tokens; among a million sentences two differing ones meet with a chance of 3 in 10^8."""
-        digests = (hashlib.blake2b(self.tokens.ids(row).tobytes(), digest_size=8).digest() for row in range(len(self)))
-        return np.frombuffer(b"".join(digests), dtype=np.uint64)
+    def _told_apart(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """By hashes of the tokens; among a million sentences two differing ones meet with a chance of 3 in 10^8."""
+        texts = (self.tokens.ids(row).tobytes() for row in range(len(self)))
+        numbers = (int.from_bytes(hashlib.blake2b(text, digest_size=8).digest()) for text in texts)
+        hashes = np.fromiter(numbers, dtype=np.uint64, count=len(self))
+        _, first, groups = np.unique(hashes, return_index=True, return_inverse=True)
+        return groups, np.sort(first)
+
+
+def tokenised(base: Backbone, sentences: Iterable[str], max_length: int, folder: Path) -> TokenisedText:
+    """Sentences as they come, tokenised into files of `folder` that are mapped and have no name any more.
+
+    Neither a sentence nor its tokens stay in memory: of the files, the system keeps what it has room for.
+    """
+    if not folder.is_dir():  # that of a process on another host
+        folder = Path(gettempdir())
+    remaining, padding = iter(sentences), 0
+    with TemporaryFile(dir=folder) as ids, TemporaryFile(dir=folder) as lengths, TemporaryFile(dir=folder) as cut:
+        while some := list(islice(remaining, _AT_ONCE)):
+            tokens = base.tokenize(some, max_length)
+            padding = tokens.padding
+            ids.write(tokens.flat.tobytes())
+            lengths.write(np.diff(tokens.starts).tobytes())
+            cut.write(tokens.truncated.tobytes())
+        counts = _mapped(lengths, np.int64)
+        starts = np.zeros(len(counts) + 1, dtype=np.int64)
+        np.cumsum(counts, out=starts[1:])
+        return TokenisedText(Tokens(_mapped(ids, np.int32), starts, _mapped(cut, np.bool_), padding))
+
+
+def _mapped(file: IO[bytes], kind: type[Number]) -> NDArray[Number]:
+    file.flush()
+    return np.asarray(np.memmap(file, kind, mode="r")) if file.tell() else np.zeros(0, kind)
