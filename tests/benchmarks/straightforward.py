@@ -162,20 +162,31 @@ def start(
     return Straightforward(tuned, guide, head, tokenizer, optimiser, schedule, torch.device(device), view_pooling)
 
 
-def train(folder: Path, sentences: Sequence[str], dev: GradedPairs, out: Path, *, device: str, seed: int) -> float:
-    """A whole training, one epoch; returns the best dev score. Its early stopping is left out, as is ours."""
+def train(
+    folder: Path,
+    sentences: Sequence[str],
+    dev: GradedPairs,
+    out: Path,
+    *,
+    device: str,
+    seed: int,
+    dev_every: int = _DEV_EVERY,
+) -> list[float]:
+    """A whole training, one epoch; returns the dev scores, the first of them before training.
+
+    Its early stopping is left out, as is ours.
+    """
     steps = math.ceil(len(sentences) / _BATCH)
     training = start(folder, steps, device=device, seed=seed)
-    best = training.evaluate(dev)
+    scores = [training.evaluate(dev)]
     batches: DataLoader[str] = DataLoader(list(sentences), batch_size=_BATCH, shuffle=True, collate_fn=list)  # type: ignore[arg-type]
     for step, batch in enumerate(batches, start=1):
         training.step(batch)
-        if step % _DEV_EVERY == 0 or step == steps:
-            score = training.evaluate(dev)
-            if score > best:
-                best = score
+        if step % dev_every == 0 or step == steps:
+            scores.append(training.evaluate(dev))
+            if scores[-1] > max(scores[:-1]):
                 training.save(out)
-    return best
+    return scores
 
 
 def _contrast(anchors: Tensor, views: Sequence[Tensor]) -> Tensor:
