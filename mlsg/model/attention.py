@@ -1,6 +1,6 @@
-"""Attention with dropout on a CPU, where torch has no kernel for it and goes through many passes over all scores.
+"""Attention on a CPU with dropout, for which torch has no kernel, and in bf16, where its kernel is slow on short rows.
 
-The arithmetic is that of torch's own fall-back: scores, softmax and sums in float32 whatever the precision around.
+Products are in the precision of the queries, the softmax between them is in float32, as under autocast.
 Shapes: r rows, h heads, t tokens, e dimensions of a head.
 """
 
@@ -32,23 +32,23 @@ def attention(
 ) -> tuple[Tensor, None]:
     """(r, t, h, e) from queries, keys, values (r, h, t, e) and a mask (r, 1, t or 1, t), true where one may look."""
     plain = attention_mask is None or attention_mask.dtype == torch.bool
-    if not dropout or not plain or query.device.type != "cpu" or query.shape != key.shape:
+    gains = dropout or query.dtype == torch.bfloat16
+    if not gains or not plain or query.device.type != "cpu" or query.shape != key.shape:
         output: tuple[Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **others
         )
         return output
     rows, heads, tokens, width = query.shape
     with torch.autocast("cpu", enabled=False):
-        q, k, v = (_wide(part).reshape(rows * heads, tokens, width) for part in (query, key, value))
-        scores = torch.bmm(q * (width**-0.5 if scaling is None else scaling), k.transpose(1, 2))
+        q, k, v = (part.reshape(rows * heads, tokens, width) for part in (query, key, value))
+        wide = torch.promote_types(query.dtype, torch.float32)
+        scale = width**-0.5 if scaling is None else scaling
+        scores = torch.baddbmm(q.new_zeros(1, 1, 1), q, k.transpose(1, 2), beta=0, alpha=scale).to(wide)
         if attention_mask is not None:
             scores.view(rows, heads, tokens, tokens).masked_fill_(~attention_mask, -torch.inf)
-        mixed = torch.bmm(drop(scores.softmax(-1), dropout), v)
-    return mixed.view(rows, heads, tokens, width).to(query.dtype).transpose(1, 2).contiguous(), None
-
-
-def _wide(part: Tensor) -> Tensor:
-    return part.to(torch.promote_types(part.dtype, torch.float32))
+        shares = scores.softmax(-1)
+        mixed = torch.bmm((drop(shares, dropout) if dropout else shares).to(v.dtype), v)
+    return mixed.view(rows, heads, tokens, width).transpose(1, 2).contiguous(), None
 
 
 AttentionInterface.register(NAME, attention)

@@ -8,22 +8,34 @@ On other devices and in modules of other kinds everything is as it was.
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 from torch import nn
 from transformers import PreTrainedModel
 
 from mlsg.model import attention
 from mlsg.model.dropout import StreamDropout
-from mlsg.model.faster import Float32Linear, shared_copy
+from mlsg.model.faster import Float32Linear, faster, shared_copy, with_gelu_inside
 
 
 def trainable(model: PreTrainedModel, *, attends: bool) -> nn.Module:
     """A copy of the modules, not of the tensors; `attends` says that attention may be ours."""
     made = shared_copy(model, {nn.Linear: Float32Linear, nn.Dropout: StreamDropout})
-    if attends:
-        config = copy.copy(model.config)
-        config._attn_implementation = attention.NAME
-        for module in made.modules():
-            if getattr(module, "config", None) is model.config:
-                module.config = config  # type: ignore[assignment]
+    return with_own_attention(made) if attends else made
+
+
+def measurable(model: PreTrainedModel, precision: str, *, attends: bool) -> nn.Module:
+    """The same to be looked at on the way: what `faster` does and, in bf16, a GELU inside the product before it."""
+    made = with_gelu_inside(faster(model, precision))
+    return with_own_attention(made) if attends else made
+
+
+def with_own_attention(made: nn.Module) -> nn.Module:
+    """Have a copy of a model attend by `mlsg.model.attention`."""
+    theirs: Any = made.config
+    ours = copy.copy(theirs)
+    ours._attn_implementation = attention.NAME
+    for module in made.modules():
+        if getattr(module, "config", None) is theirs:
+            module.config = ours
     return made

@@ -56,7 +56,7 @@ class Probe:
     """Over whom the sentences are shared out; all get the same numbers."""
 
     def measure(self, backbone: Backbone, encoder: EncoderSettings, precision: str) -> Measurement:
-        """Encode every distinct sentence once, with a backbone that is `Backbone.for_inference`."""
+        """Encode every distinct sentence once, with a backbone that is `Backbone.for_measuring`."""
         vectors = self._encode(backbone, encoder, precision)
         n = len(vectors)
         total = float((vectors.sum(0) ** 2).sum())

@@ -101,7 +101,7 @@ class _Loop:
         self.plan = Plan(len(run.text), self.s.batch_size, self.s.epochs, self.s.max_steps)
         self.device = run.accelerator.device
         self.module = nn.ModuleList([run.tuned, *run.objective.parts.values()]).to(self.device)
-        self.measured = run.tuned.for_inference(self.s.precision)
+        self.measured = run.tuned.for_measuring(self.s.precision)
         self.passes = Passes(run.tuned.for_training(), run.objective, self.device, self.s.precision)
         self.trained = _trained(run)
         self.pulled = {name: value for name, value in run.tuned.model.named_parameters() if value.requires_grad}

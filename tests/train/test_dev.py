@@ -42,7 +42,7 @@ def alone(base: Backbone) -> tuple[float, float]:
 
 @pytest.mark.parametrize(("precision", "most"), [("float32", 1e-6), ("bf16", 0.05)])
 def test_it_is_the_score_of_sentences_encoded_one_by_one(precision: str, most: float, base: Backbone) -> None:
-    seen = probe(base).measure(base.for_inference(precision), EncoderSettings(), precision)
+    seen = probe(base).measure(base.for_measuring(precision), EncoderSettings(), precision)
     dev, cosine = alone(base)
     assert seen.dev == pytest.approx(dev, abs=most)
     assert seen.random_cosine == pytest.approx(cosine, abs=most)
@@ -50,7 +50,7 @@ def test_it_is_the_score_of_sentences_encoded_one_by_one(precision: str, most: f
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_weights_that_an_optimiser_has_moved_are_seen(precision: str, base: Backbone) -> None:
-    asked, ready = probe(base), base.for_inference(precision)
+    asked, ready = probe(base), base.for_measuring(precision)
     before = asked.measure(ready, EncoderSettings(), precision)
     optimiser = adamw(dict(base.named_parameters()), TrainSettings())
     set_learning_rate(optimiser, 0.05)
@@ -59,7 +59,7 @@ def test_weights_that_an_optimiser_has_moved_are_seen(precision: str, base: Back
     update(optimiser, 0.0)
     after = asked.measure(ready, EncoderSettings(), precision)
     assert after != before
-    assert after == asked.measure(base.for_inference(precision), EncoderSettings(), precision)
+    assert after == asked.measure(base.for_measuring(precision), EncoderSettings(), precision)
 
 
 @pytest.mark.parametrize("pooling", ["cls", "mean"])
@@ -70,7 +70,7 @@ def test_threads_change_no_bit(pooling: str, base: Backbone, monkeypatch: pytest
         for count in (1, 3):
             torch.set_num_threads(count)
             settings = EncoderSettings(pooling=pooling)  # type: ignore[arg-type]
-            seen.append(probe(base).measure(base.for_inference("float32"), settings, "float32"))
+            seen.append(probe(base).measure(base.for_measuring("float32"), settings, "float32"))
     finally:
         torch.set_num_threads(threads)
     assert seen[0] == seen[1]
@@ -78,6 +78,6 @@ def test_threads_change_no_bit(pooling: str, base: Backbone, monkeypatch: pytest
 
 def test_without_a_dev_set_only_the_cosine_is_measured(base: Backbone) -> None:
     text = tokenised(base)
-    seen = sample_probe(text, 1).measure(base.for_inference("float32"), EncoderSettings(), "float32")
+    seen = sample_probe(text, 1).measure(base.for_measuring("float32"), EncoderSettings(), "float32")
     assert seen.dev is None
     assert -1 < seen.random_cosine < 1
