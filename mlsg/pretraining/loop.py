@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from torch import Tensor
 from transformers import BertForPreTraining
 
 from mlsg import console
@@ -24,7 +23,7 @@ from mlsg.errors import DivergedError
 from mlsg.objectives.precision import autocast
 from mlsg.pretraining.checkpoints import latest_checkpoint, save_checkpoint
 from mlsg.pretraining.inputs import Batch, Inputs
-from mlsg.pretraining.network import losses
+from mlsg.pretraining.network import Losses, losses
 from mlsg.pretraining.optimiser import Optimiser
 from mlsg.recipes import PretrainSettings
 
@@ -141,35 +140,25 @@ class _Loop:
                 self._next_pool()
             chosen.append(self.passes[state.done])
             state.done += 1
-        words, labels, rows = (
-            sum(map(len, each))
-            for each in zip(*((batch.places, batch.labels, batch.lengths) for batch in chosen), strict=True)
-        )
         with autocast(self.device, self.s.precision):
-            for batch in chosen:
-                found = losses(self.model, batch, self.frequencies, self.s)
-                loss = found.words.sum() / words
-                if self.s.next_sentence and labels:
-                    loss = loss + self.s.next_sentence * found.sentences / labels
-                if self.s.bag:
-                    loss = loss + self.s.bag * found.bag / rows
-                self.r.accelerator.backward(loss)
-                self._count(batch, found.words.detach(), found.sentences.detach(), found.bag.detach())
+            found = losses(self.model, chosen, self.frequencies, self.s)
+        self.r.accelerator.backward(found.total)
+        self._count(chosen, found)
         self.optimiser.step(state.tokens)
         state.step += 1
         state.tokens += sum(batch.tokens for batch in chosen)
         state.places += sum(batch.ids.size for batch in chosen)
-        state.masked += words
+        state.masked += len(found.words)
 
-    def _count(self, batch: Batch, words: Tensor, sentences: Tensor, bag: Tensor) -> None:
-        groups = torch.as_tensor(batch.groups).to(self.device, non_blocking=True)
-        count = len(self.r.inputs.groups)
-        self.sums.index_add_(0, groups, words.double())
-        self.sums.index_add_(0, groups + count, torch.ones_like(words, dtype=torch.float64))
-        ends = torch.stack((sentences, torch.zeros_like(sentences), bag, torch.zeros_like(bag))).double()
-        ends[1] += len(batch.labels)
-        ends[3] += len(batch.lengths) if self.s.bag else 0
-        self.sums[2 * count :] += ends
+    def _count(self, batches: list[Batch], found: Losses) -> None:
+        groups = torch.as_tensor(np.concatenate([batch.groups for batch in batches])).to(self.device)
+        count, words = len(self.r.inputs.groups), found.words.double()
+        self.sums.index_add_(0, groups, words)
+        self.sums.index_add_(0, groups + count, torch.ones_like(words))
+        self.sums[2 * count] += found.sentences
+        self.sums[2 * count + 1] += sum(len(batch.labels) for batch in batches)
+        self.sums[2 * count + 2] += found.bag
+        self.sums[2 * count + 3] += found.vectors
 
     def _after(self, before: int) -> None:
         """Look, record, keep, save; whatever is due."""

@@ -110,7 +110,9 @@ def test_rows_are_laid_out_as_bert_has_them() -> None:
 def test_languages_get_the_shares_that_the_power_gives() -> None:
     store = _store()
     inputs = Inputs(
-        store, _CONTINUES, _settings(batch_tokens=8192, pass_tokens=2048, language_share=0.5, mask_share=0.5)
+        store,
+        _CONTINUES,
+        _settings(batch_tokens=8192, pass_tokens=2048, language_share=0.5, pair_share=0.2, mask_share=0.5),
     )
     inputs.stand(32)
     counts: Counter[int] = Counter()
