@@ -29,7 +29,6 @@ from mlsg.train.checkpoints import Checkpoint, latest_checkpoint, load_best, sav
 from mlsg.train.dev import Probe
 from mlsg.train.divergence import check_losses, check_measurement, collapse_bound
 from mlsg.train.draws import draw_below, seed_of
-from mlsg.train.memory import keep_freed_memory
 from mlsg.train.optimiser import (
     adamw,
     learning_rate,
@@ -88,7 +87,6 @@ def fit(run: Run) -> State:
 
     Raises DivergedError on a loss that is no number and on a collapse; the last good checkpoint stays in `run.scratch`.
     """
-    keep_freed_memory()
     with torch.random.fork_rng():
         state = _Loop(run).run()
     run.tuned.eval()

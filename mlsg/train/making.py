@@ -23,6 +23,7 @@ from mlsg.report.provenance import provenance_in
 from mlsg.train.dev import Probe, dev_probe, sample_probe
 from mlsg.train.draws import seed_of
 from mlsg.train.loop import Run, State, fit
+from mlsg.train.memory import keep_freed_memory
 from mlsg.train.processes import ALONE, Team
 from mlsg.train.text import TokenisedText, tokenised
 
@@ -112,6 +113,7 @@ def _trained(order: Order, base: Backbone, scratch: Path, checkpoint_every: int,
     where = f"{accelerator.device}" if team.size == 1 else f"{team.size} processes, {accelerator.device.type}"
     console.note(f"training {order.base_name} ({order.objective.label}) on {len(text)} sentences, {where}")
     run = Run(tuned, objective, text, probe, settings, encoder, scratch, checkpoint_every, accelerator, team)
+    keep_freed_memory()
     return Trained(tuned, fit(run), text)
 
 
