@@ -35,6 +35,7 @@ bench: $(READY)  ## ratios against plain code, some minutes each; LONG=1 for tho
 	$(PYTHON) -m tests.benchmarks.bench_prepare
 	$(PYTHON) -m tests.benchmarks.bench_processes --shape mbert
 	$(PYTHON) -m tests.benchmarks.bench_roofline --shape mbert
+	$(PYTHON) -m tests.benchmarks.bench_pretrain
 ifdef LONG
 	$(PYTHON) -m tests.benchmarks.bench_eval --precision bf16
 	$(PYTHON) -m tests.benchmarks.bench_prepare --large
