@@ -71,7 +71,10 @@ def run_train(recipe: Recipe, around: Surroundings, sentences: Artefact | None) 
 
 
 def run_recipe(recipe: Recipe, around: Surroundings) -> Scores:
-    """All stages of a recipe; text is prepared only where the objective trains on it."""
+    """All stages of a recipe; text is prepared only where the objective trains on it. Raises SettingError."""
+    if recipe.pretrain is not None:
+        problem = f"recipe {recipe.name} is for mlsg starter build"
+        raise SettingError(problem, "run it so, or name another recipe (mlsg show lists them)")
     sentences = run_prepare(recipe, around) if needs_text(recipe) else None
     return run_eval(recipe, around, run_train(recipe, around, sentences))
 

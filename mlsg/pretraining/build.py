@@ -124,9 +124,13 @@ def _begin(out: Path, wanted: Mapping[str, Any]) -> None:
     ]
     if begun["evaluation_checked"] != wanted["evaluation_checked"]:
         differ.append(f"{'a' if begun['evaluation_checked'] else 'no'} --data-root")
+    tokens = begun["pretrain"]["tokens"]
+    if (out / "model").is_dir() and tokens != wanted["pretrain"]["tokens"]:
+        differ.append(f"pretrain.tokens {tokens}, and is finished")
     if differ:
         problem = f"{out} was begun with {'; '.join(differ)}"
         raise SettingError(problem, "go on with what it was begun with, or name a new folder with --out")
+    write_atomically(path, readable_json(wanted))
 
 
 @torch.no_grad()

@@ -34,6 +34,7 @@ def facts_of(
         "padding": round(1 - state.tokens / max(1, state.places), 5),
         "masked": state.masked,
         "seconds": round(state.seconds, 1),
+        "processor_seconds": round(state.processor, 1),
         "losses": {"words": losses, **{name: value for name, value in others.items() if value is not None}},
         "text": store.facts["text"],
         "translations": store.facts["translations"],
@@ -67,7 +68,10 @@ def _lines(name: str, facts: Mapping[str, Any]) -> Iterator[str]:
         "It is a base for training sentence encoders; nothing in it was fitted to graded pairs."
     )
     yield from ("", "## Training", "")
-    yield f"- {facts['steps']:,} steps, {facts['seconds']:,.0f} seconds; {facts['machine']}"
+    yield (
+        f"- {facts['steps']:,} steps, {facts['seconds']:,.0f} seconds with pauses, "
+        f"{facts['processor_seconds']:,.0f} of a processor; {facts['machine']}"
+    )
     yield f"- {facts['masked']:,} tokens were asked for; {100 * facts['padding']:.2f}% of all places were padding"
     for loss, title in (("next_sentence", "next sentence"), ("bag", "words asked of [CLS]")):
         if loss in facts["losses"]:

@@ -53,6 +53,9 @@ class State:
     decks: dict[str, list[int]] = field(default_factory=dict)
     """Where the decks stood before it."""
     seconds: float = 0.0
+    """Pauses counted."""
+    processor: float = 0.0
+    """Processor seconds of this process, without what it was paused."""
     history: list[dict[str, Any]] = field(default_factory=list)
     """Losses since the record before: tokens, words of every group, next_sentence, bag."""
 
@@ -96,13 +99,14 @@ class _Loop:
     def run(self) -> State:
         self._resume()
         with console.progress("pretraining", self.s.tokens, "tokens", done=self.state.tokens) as bar:
-            began = time.monotonic()
+            began, spent = time.monotonic(), time.process_time()
             while self.state.tokens < self.s.tokens:
                 before = self.state.tokens
                 self._step()
-                now = time.monotonic()
-                self.state.seconds += now - began
-                began = now
+                now = time.monotonic(), time.process_time()
+                self.state.seconds += now[0] - began
+                self.state.processor += now[1] - spent
+                began, spent = now
                 self._after(before)
                 bar.advance(self.state.tokens - before, step=self.state.step, **self.shown)
         return self.state

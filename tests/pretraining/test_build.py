@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -130,6 +131,22 @@ def test_another_setting_in_a_begun_folder_is_refused(built: Path, text: Path, d
         build(small_recipe(matrix_rate=0.01), text=text, out=built, data_root=data)
     with pytest.raises(SettingError, match="was begun with a --data-root"):
         build(small_recipe(), text=text, out=built)
+
+
+def test_a_begun_build_may_go_on_for_longer_but_not_a_finished_one(text: Path, data: Path, tmp_path: Path) -> None:
+    build(small_recipe(tokens=4000), text=text, out=tmp_path, data_root=data)
+    with pytest.raises(SettingError, match=r"pretrain.tokens 4000, and is finished"):
+        build(small_recipe(tokens=6000), text=text, out=tmp_path, data_root=data)
+    shutil.rmtree(tmp_path / "model")
+    build(small_recipe(tokens=6000), text=text, out=tmp_path, data_root=data)
+    assert _facts(tmp_path)["tokens"] >= 6000
+    assert _facts(tmp_path)["processor_seconds"] > 0
+
+
+def test_running_the_recipe_of_a_build_is_refused(tmp_path: Path) -> None:
+    ended = mlsg("run", "starter", cwd=tmp_path)
+    assert ended.code == 2
+    assert "is for mlsg starter build" in ended.error_line
 
 
 def test_a_finished_build_is_found(built: Path, text: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
