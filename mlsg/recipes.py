@@ -117,7 +117,7 @@ class PretrainSettings:
         256,
     )
     length_shares: Annotated[tuple[float, ...], "share of the tokens of each stretch"] = (0.7, 0.2, 0.1)
-    tokens: Annotated[int, "tokens to train on, padding not counted", Between(1)] = 60_000_000
+    tokens: Annotated[int, "tokens to train on, padding not counted", Between(1)] = 48_000_000
     batch_tokens: Annotated[int, "tokens a step, about", Between(64)] = 8192
     pass_tokens: Annotated[int, "tokens a forward pass at most, padding counted", Between(64)] = 4096
     language_share: Annotated[
@@ -127,7 +127,7 @@ class PretrainSettings:
     mask_share: Annotated[float, "share of the words that are asked for", Between(0.01, 0.9)] = 0.2
     next_sentence: Annotated[float, "weight of the loss of [CLS] on neighbouring sentences; 0: none", Between(0)] = 1.0
     bag: Annotated[
-        float, "weight of the loss of a text's vector on its words and its translation's; 0: none", Between(0)
+        float, "weight of the loss of a text's vector on its words, or on its translation's; 0: none", Between(0)
     ] = 1.0
     bag_pooling: Annotated[Literal["cls", "mean", "both"], "which vector of the last layer it is asked of"] = "both"
     embedding_start: Annotated[

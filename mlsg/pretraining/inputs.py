@@ -35,7 +35,7 @@ class Example:
     label: int = NO_LABEL
     """BERT's: 0 when the second text follows the first, 1 when it is from elsewhere."""
     bag: np.ndarray | None = None
-    """Words that [CLS] is asked for where they are not the input's own."""
+    """Words that a vector is asked for where they are not the input's own: those of its translation."""
 
     @property
     def length(self) -> int:
@@ -158,7 +158,7 @@ class Inputs:
                 sides.reverse()
             if self.s.bag and alone < 0.5:
                 one, _ = _cut(sides[0], sides[0][:0], longest)
-                made.append(Example(group, one, one[:0], bag=np.concatenate(sides)))
+                made.append(Example(group, one, one[:0], bag=sides[1]))
             else:
                 made.append(Example(group, *_cut(sides[0], sides[1], longest)))
             held += made[-1].length
