@@ -15,7 +15,8 @@ def head(**changes: float) -> nn.Sequential:
 
 
 def test_the_head_is_linear_gelu_linear_gelu() -> None:
-    assert [type(layer) for layer in head()] == [nn.Linear, nn.GELU, nn.Linear, nn.GELU]
+    kinds = (nn.Linear, nn.GELU, nn.Linear, nn.GELU)
+    assert all(isinstance(layer, kind) for layer, kind in zip(head(), kinds, strict=True))
     assert head()(torch.zeros(3, 5, 64)).shape == (3, 5, 512)
 
 
