@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,15 @@ from tests.command import REPOSITORY, environment, mlsg
 from tests.pretraining.tiny import HELD_OUT, WORDS, small_recipe, write_data, write_text
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """A build's bits depend on the number of threads; other tests have theirs back."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_text(tmp_path_factory.mktemp("text") / "corpora")
@@ -40,7 +50,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def built(text: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The out folder of a whole build."""
     out = tmp_path_factory.mktemp("built")
-    torch.set_num_threads(1)
     build(small_recipe(), text=text, out=out, data_root=data)
     return out
 
@@ -119,7 +128,6 @@ def test_a_killed_build_ends_with_the_same_bytes(built: Path, text: Path, data: 
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (out / "model").exists(), "the build was over before it was killed"
-    torch.set_num_threads(1)
     build(small_recipe(), text=text, out=out, data_root=data)
     for name in ("model/model.safetensors", "model/tokenizer.json", "snapshots/4-of-8/model.safetensors"):
         assert sha256_file(out / name) == sha256_file(built / name), name
