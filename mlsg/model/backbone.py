@@ -127,7 +127,7 @@ class Backbone(nn.Module):
 
     def for_inference(self, precision: str) -> Backbone:
         """The same weights, ready to be run fast without gradient (`mlsg.model.faster`); precision: float32, bf16."""
-        return self._sharing(faster(self.model, precision)).eval()
+        return _run_once(self._sharing(faster(self.model, precision)).eval(), precision)
 
     def for_training(self) -> Backbone:
         """The same weights, ready to be trained fast (`mlsg.model.training`), in training mode."""
@@ -135,7 +135,7 @@ class Backbone(nn.Module):
 
     def for_measuring(self, precision: str) -> Backbone:
         """As `for_inference`, for vectors that nobody keeps: faster in bf16, and its bits are its own."""
-        return self._sharing(measurable(self.model, precision, attends=self.packs)).eval()
+        return _run_once(self._sharing(measurable(self.model, precision, attends=self.packs)).eval(), precision)
 
     def _sharing(self, model: nn.Module) -> Backbone:
         packs = self.packs  # tried with the model as it is, and known to the copy
@@ -247,6 +247,18 @@ def _agrees(short: Backbone, whole: Backbone) -> bool:
     expected = whole.hidden_states(ids, mask)[short.layers]
     whole.train(modes)
     return torch.allclose(short.eval().last_state(ids, mask), expected, atol=1e-5)
+
+
+@torch.no_grad()
+def _run_once(backbone: Backbone, precision: str) -> Backbone:
+    """The same backbone, after what it makes ready at its first call: several threads may call it from now on.
+
+    That is the layout of bf16 weights, and what transformers hooks into a model to collect its layers' outputs.
+    """
+    ids, mask = (tensor.to(backbone.device) for tensor in backbone.tokenize(["1"]).batch([0]))
+    with torch.autocast(backbone.device.type, torch.bfloat16, enabled=precision == "bf16"):
+        backbone.hidden_states(ids, mask)
+    return backbone
 
 
 @torch.no_grad()

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 PRECISIONS = ("float32", "bf16")
 _BATCH_TOKENS = {"cpu": 1024, "cuda": 32768}
 """Enough for a device to be busy; on a CPU few enough for its caches."""
+_LEAST_TOKENS = 256
+"""So small batches become where there are few texts, for every thread of a CPU to have its share."""
 _SETTLED_TOKENS = {"cpu": 128, "cuda": 4096}
 """The same for batches of one length, of which the last one of each length is mostly filled up."""
 
@@ -231,7 +233,7 @@ def encode_tokens(
     if settled:
         batches = equal_batches(tokens.lengths, _SETTLED_TOKENS.get(device.type, _SETTLED_TOKENS["cuda"]))
     else:
-        batches = token_batches(tokens.lengths, batch_tokens or _BATCH_TOKENS.get(device.type, _BATCH_TOKENS["cuda"]))
+        batches = token_batches(tokens.lengths, batch_tokens or _tokens_at_once(device, int(tokens.lengths.sum())))
 
     @torch.inference_mode()  # a thread's own, as autocast is
     def computed(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[NDArray[np.float32]]]:
@@ -242,6 +244,12 @@ def encode_tokens(
         return rows, [each.after_pooling(own).float().cpu().numpy() for each, own in zip(encoders, pooled, strict=True)]
 
     yield from by_the_piece(computed, batches) if device.type == "cpu" else map(computed, batches)
+
+
+def _tokens_at_once(device: torch.device, tokens: int) -> int:
+    """Tokens of a batch out of so many; threads are not counted, so that a vector's bits depend on the text alone."""
+    most = _BATCH_TOKENS.get(device.type, _BATCH_TOKENS["cuda"])
+    return most if device.type != "cpu" else max(_LEAST_TOKENS, min(most, tokens // 8))
 
 
 def default_device() -> torch.device:

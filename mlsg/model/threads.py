@@ -33,23 +33,19 @@ def one_ahead(work: Callable[[Piece], Result], pieces: Iterable[Piece]) -> Itera
 def by_the_piece(work: Callable[[Piece], Result], pieces: Iterable[Piece]) -> Iterator[Result]:
     """`work` of each piece in order, torch.get_num_threads() at a time; what `work` raises is raised here.
 
-    The first is computed alone, so that whatever a model makes ready at its first call is made once. Until the last
-    result was taken torch has one thread everywhere: its setting is the process's, not a thread's.
+    What `work` makes ready at its first call has to be there already. Until the last result was taken, or the iterator
+    closed, torch has one thread everywhere: its setting is the process's, not a thread's.
     """
     threads = torch.get_num_threads()
-    remaining = iter(pieces)
     torch.set_num_threads(1)
     try:
-        for piece in remaining:
-            yield work(piece)
-            break
         if threads == 1:
-            yield from map(work, remaining)
+            yield from map(work, pieces)
             return
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             waiting: deque[Future[Result]] = deque()
             try:
-                for piece in remaining:
+                for piece in pieces:
                     if len(waiting) == 2 * threads:
                         yield waiting.popleft().result()
                     waiting.append(pool.submit(work, piece))

@@ -29,7 +29,7 @@ from mlsg.objectives.views import GuideViews
 from mlsg.workspace import Artefact, Request
 
 STAGE = "views"
-FORMAT = 2
+FORMAT = 3
 _ROWS = 2048
 """Sentences a file."""
 

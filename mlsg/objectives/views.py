@@ -25,7 +25,7 @@ from mlsg.objectives.precision import autocast
 if TYPE_CHECKING:
     from mlsg.model.backbone import Backbone
 
-_TOKENS = 2048
+_TOKENS = 1024
 """Tokens that the guide reads at once where it can choose."""
 
 

@@ -134,7 +134,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--seeds", type=int, default=1, help="with --full")
     parser.add_argument("--pairs", type=int, default=6)
-    parser.add_argument("--sample", type=int, default=512)
+    parser.add_argument("--sample", type=int, default=1024)
     parser.add_argument("--dev", type=int, default=150)
     parser.add_argument("--unsorted-dev", action="store_true", help="of the other side; without --full")
     given = parser.parse_args(arguments)

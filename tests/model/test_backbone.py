@@ -122,6 +122,20 @@ def test_a_frozen_copy_does_not_move_with_the_original(folder: Path) -> None:
     assert all(parameter.requires_grad for parameter in backbone.parameters())
 
 
+@pytest.mark.parametrize("ready", ["for_inference", "for_measuring"])
+def test_what_is_ready_makes_nothing_new_at_a_later_call(backbone: Backbone, ready: str) -> None:
+    made = getattr(backbone, ready)("bf16")
+
+    def of_modules() -> list[tuple[object, ...]]:
+        linear = [id(each.__dict__.get("_weight")) for each in made.modules()]
+        return [*zip(linear, (len(each._forward_hooks) for each in made.modules()), strict=True)]
+
+    before = of_modules()
+    assert any(weight != id(None) for weight, _ in before)
+    made.hidden_states(*_batch(made))
+    assert of_modules() == before
+
+
 def test_embedding_parameters_are_words_positions_types_and_layernorm(backbone: Backbone) -> None:
     names = {id(p): name for name, p in backbone.model.named_parameters()}
     assert sorted(names[id(p)] for p in backbone.embedding_parameters()) == [
