@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mlsg.model.backbone import Backbone, load_backbone
+from mlsg.model.backbone import load_backbone
 from mlsg.packaged import starter_folder
 from mlsg.train.draws import seed_of
 
@@ -49,26 +49,30 @@ def scores(base: Path, given: argparse.Namespace, seed: int, folder: Path) -> di
 
 
 @torch.no_grad()
-def views(backbone: Backbone, texts: list[str]) -> np.ndarray:
-    """(layers + 1, sentences, d): means over tokens, of length 1."""
-    tokens = backbone.tokenize(texts)
+def layer_vectors(model: str) -> np.ndarray:
+    """(layers + 1, sentences, d): means over tokens, of length 1, of sentences of the starter in random order."""
+    lines = (starter_folder() / "sentences" / "en.txt").read_text(encoding="utf-8").split("\n")
+    order = np.random.Generator(np.random.PCG64(seed_of(0, "gain"))).permutation([line for line in lines if line])
+    backbone = load_backbone(model)
+    tokens = backbone.tokenize(order[:_SENTENCES].tolist())
     found = []
-    for row in range(len(texts)):
+    for row in range(len(tokens)):
         ids, mask = tokens.batch([row])
         found.append(np.stack([state[0].mean(dim=0).numpy() for state in backbone.hidden_states(ids, mask)]))
     stacked = np.stack(found, axis=1)
     return np.asarray(stacked / np.linalg.norm(stacked, axis=-1, keepdims=True))
 
 
+def random_cosines(layers: np.ndarray) -> np.ndarray:
+    """(layers + 1,): mean cosine of random pairs."""
+    return np.asarray((layers * np.roll(layers, 1, axis=1)).sum(axis=-1).mean(axis=1))
+
+
 def shape_of(base: Path) -> tuple[float, float]:
-    """(anisotropy, mean distance between layers) of a base, on the starter's sentences."""
-    lines = (starter_folder() / "sentences" / "en.txt").read_text(encoding="utf-8").split("\n")
-    order = np.random.Generator(np.random.PCG64(seed_of(0, "gain"))).permutation([line for line in lines if line])
-    layers = views(load_backbone(str(base)), order[:_SENTENCES].tolist())
-    last = layers[-1]
-    random_pairs = float((last * np.roll(last, 1, axis=0)).sum(axis=-1).mean())
+    """(anisotropy, mean distance between layers) of a base."""
+    layers = layer_vectors(str(base))
     pairs = combinations(range(len(layers)), 2)
-    return random_pairs, mean(1 - float((layers[a] * layers[b]).sum(axis=-1).mean()) for a, b in pairs)
+    return float(random_cosines(layers)[-1]), mean(1 - float((layers[a] * layers[b]).sum(-1).mean()) for a, b in pairs)
 
 
 def row(base: Path, given: argparse.Namespace, folder: Path) -> list[str]:
