@@ -57,7 +57,13 @@ def write_card(folder: Path, name: str, facts: Mapping[str, Any]) -> None:
 def _lines(name: str, facts: Mapping[str, Any]) -> Iterator[str]:
     settings = facts["settings"]
     languages = list(facts["text"])
-    yield from ("---", "library_name: transformers", "tags: [bert, multilingual, masked-language-model]", "language:")
+    yield from (
+        "---",
+        "library_name: transformers",
+        "license: other",
+        "tags: [bert, multilingual, masked-language-model]",
+    )
+    yield "language:"
     yield from (f"- {lang}" for lang in languages)
     yield from ("---", "", f"# {name}", "")
     yield (
@@ -104,9 +110,15 @@ def _sources(facts: Mapping[str, Any]) -> Iterator[str]:
     yield from ("", "| file | sha256 |", "| --- | --- |")
     yield from (f"| {file} | `{digest}` |" for file, digest in facts["files"].items())
     yield from ("", "| file | source | licence as stated |", "| --- | --- | --- |")
+    stated = [licence for rows in facts["licences"].values() for _, licence in rows or [("", NOT_STATED)]]
     for file, rows in facts["licences"].items():
         for source, licence in rows or [(NOT_STATED, NOT_STATED)]:
             yield f"| {file} | {source} | {licence} |"
+    if NOT_STATED in stated:
+        yield from (
+            "",
+            "Where no licence is stated nothing is known to be allowed: try these weights, ship no product on them.",
+        )
 
 
 def _mean(values: list[float]) -> float | None:

@@ -23,14 +23,14 @@ _TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes of a BERT; `vocabulary` can be wider than the tokenizer's 22,000."""
+    """Sizes of a BERT; `vocabulary` can be wider than the tokenizer's 32,000."""
 
     layers: int
     width: int
     heads: int
     inner: int
     positions: int = 512
-    vocabulary: int = 22_000
+    vocabulary: int = 32_000
 
 
 SHAPES = {

@@ -111,6 +111,8 @@ def test_the_card_names_every_file_with_its_hash(built: Path, text: Path) -> Non
     for path in text.iterdir():
         assert f"| {path.name} | `{sha256_file(path)}` |" in card
     assert "not stated" in card
+    assert "license: other" in card
+    assert "Where no licence is stated" in card
 
 
 def test_a_killed_build_ends_with_the_same_bytes(built: Path, text: Path, data: Path, tmp_path: Path) -> None:
