@@ -61,10 +61,13 @@ class Measured:
         return mean_difference(drawn(after, names), drawn(self.found(before) * len(after), names))
 
 
-def measure(name: str, model: str, around: Surroundings, seeds: int, ways: Sequence[str]) -> Measured:
-    """Train and evaluate what is not there yet."""
+def measure(
+    name: str, model: str, around: Surroundings, seeds: int, ways: Sequence[str], langs: Sequence[str] = ()
+) -> Measured:
+    """Train and evaluate what is not there yet; on all languages, or on some."""
     few = replace(around, catalog=shown_sets(around.catalog))
-    common = [f"train.model={json.dumps(model)}", f"eval.langs={json.dumps(list(few.catalog.languages))}"]
+    asked = list(langs or few.catalog.languages)
+    common = [f"train.model={json.dumps(model)}", f"eval.langs={json.dumps(asked)}"]
     scores: dict[str, list[Scores]] = {}
     encoders: dict[str, Encoder] = {}
     for way in ways:

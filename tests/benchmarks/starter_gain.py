@@ -11,6 +11,7 @@ vectors of one sentence (means over tokens). What is in the workspace is not mad
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from mlsg.pipeline import Surroundings, surroundings
@@ -22,9 +23,9 @@ from tests.benchmarks.material import shared_data
 _COLUMNS = ("base", "cls", "mean", "tuned", "over cls", "over mean", "anisotropy", "layers")
 
 
-def row(base: Path, around: Surroundings, seeds: int) -> list[str]:
+def row(base: Path, around: Surroundings, seeds: int, langs: Sequence[str]) -> list[str]:
     """The line of a base."""
-    found = measure(base.name, str(base), around, seeds, ("cls", "mean", "SG-OPT"))
+    found = measure(base.name, str(base), around, seeds, ("cls", "mean", "SG-OPT"), langs)
     names, layers = found.primary, layer_vectors(str(base))
     return [
         base.name,
@@ -40,6 +41,7 @@ def main(arguments: list[str] | None = None) -> None:
     data = shared_data()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bases", nargs="+", type=Path)
+    parser.add_argument("--langs", default="es,ar,tr,de,fr,it,zh,ko", help="English has seen text")
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--workspace", type=Path, default=Path(".mlsg"))
     parser.add_argument("--data-root", type=Path, default=data, required=data is None)
@@ -47,7 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
     around = surroundings(given.workspace, [], given.data_root)
     print("| " + " | ".join(_COLUMNS) + " |\n| --- |" + " --: |" * (len(_COLUMNS) - 1))
     for base in given.bases:
-        print("| " + " | ".join(row(base, around, given.seeds)) + " |", flush=True)
+        print("| " + " | ".join(row(base, around, given.seeds, given.langs.split(","))) + " |", flush=True)
 
 
 if __name__ == "__main__":
