@@ -117,7 +117,7 @@ class PretrainSettings:
         256,
     )
     length_shares: Annotated[tuple[float, ...], "share of the tokens of each stretch"] = (0.7, 0.2, 0.1)
-    tokens: Annotated[int, "tokens to train on, padding not counted", Between(1)] = 48_000_000
+    tokens: Annotated[int, "tokens to train on, padding not counted", Between(1)] = 30_000_000
     batch_tokens: Annotated[int, "tokens a step, about", Between(64)] = 8192
     pass_tokens: Annotated[int, "tokens a forward pass at most, padding counted", Between(64)] = 4096
     language_share: Annotated[
