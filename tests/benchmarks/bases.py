@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import stdev
 
 from mlsg.catalog import Catalog, Language, PairSet
 from mlsg.evaluate import Scores
@@ -16,6 +17,7 @@ from mlsg.evaluate.means import Mean, Resampled, mean, mean_difference, resample
 from mlsg.model.encoder import Encoder
 from mlsg.pipeline import Surroundings, needs_text, run_eval, run_prepare, run_train
 from mlsg.recipes import load_recipe
+from mlsg.report.scores_json import ScoreSheet, SetScore
 from mlsg.report.tables import points, span
 from tests.benchmarks.layers import least_alike
 
@@ -42,14 +44,13 @@ class Measured:
     @property
     def primary(self) -> list[str]:
         """One set a language."""
-        first = next(iter(self.scores))
-        there = self.found(first)[0]
-        return [name for name in self.scores[first][0].sheet.primaries.values() if name is not None and name in there]
+        there = self.found(next(iter(self.scores)))[0]
+        return [name for name in self._sheet.primaries.values() if name is not None and name in there]
 
     @property
     def across(self) -> list[str]:
         """The sets between two languages."""
-        return [each.set for each in next(iter(self.scores.values()))[0].sheet.sets if each.crosslingual]
+        return [each.set for each in self._sheet.sets if each.crosslingual]
 
     def mean(self, way: str, names: Sequence[str]) -> Mean:
         """Over some sets and all seeds."""
@@ -59,6 +60,32 @@ class Measured:
         """What a tuned way has more than an untuned one."""
         after = self.found(way)
         return mean_difference(drawn(after, names), drawn(self.found(before) * len(after), names))
+
+    def spread(self, way: str, names: Sequence[str]) -> str:
+        """The standard deviation over seeds, as a cell."""
+        seeds = [mean(drawn([found], names)).value for found in self.found(way)]
+        return points(stdev(seeds)) if len(seeds) > 1 else "-"
+
+    def pairs(self, names: Sequence[str]) -> str:
+        """How many a set has, as a cell; of several sets none."""
+        (first, *others) = self._sets(names)
+        return str(first.pairs) if first is not None and not others else ""
+
+    def counted(self, names: Sequence[str]) -> list[str]:
+        """What counting shared words reaches, plain and weighted by rarity, as cells; "-" where a set has none."""
+        cells = []
+        for role in ("overlap", "idf_overlap"):
+            values = [each.baselines[role] for each in self._sets(names) if each is not None]
+            known = [value for value in values if value is not None]
+            cells.append(points(sum(known) / len(known) if len(known) == len(names) else None))
+        return cells
+
+    def _sets(self, names: Sequence[str]) -> list[SetScore | None]:
+        return [self._sheet.set_score(name) for name in names]
+
+    @property
+    def _sheet(self) -> ScoreSheet:
+        return next(iter(self.scores.values()))[0].sheet
 
 
 def measure(

@@ -9,19 +9,15 @@ are those of the mean over seeds when a set's pairs are drawn again (1,000 resam
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from statistics import stdev
 
-from mlsg.evaluate import Scores
-from mlsg.evaluate.cosines import SetCosines, read_cosines
-from mlsg.evaluate.means import Resampled, mean, mean_difference, resampled
 from mlsg.pipeline import needs_text, run_eval, run_prepare, run_train, surroundings
-from mlsg.recipes import Recipe, load_recipe
-from mlsg.report.tables import Grid, markdown, points, span
+from mlsg.recipes import load_recipe
+from mlsg.report.tables import Grid, markdown
+from tests.benchmarks.bases import Measured, shown
 from tests.benchmarks.material import shared_data
 
-Found = Mapping[str, SetCosines]
 _COLUMNS = (
     "set",
     "pairs",
@@ -55,56 +51,29 @@ def main() -> None:
         for seed in range(1, options.seeds + 1)
     ]
     text = run_prepare(recipes[0], around) if needs_text(recipes[0]) else None
-    tuned = [run_eval(recipe, around, run_train(recipe, around, text)) for recipe in recipes]
-    before = [run_eval(recipes[0], around, options.model, pooling=pooling) for pooling in ("cls", "mean")]
-    print(markdown([table(recipes[0], tuned, *before)]))
+    untuned = {way: [run_eval(recipes[0], around, options.model, pooling=way)] for way in ("cls", "mean")}
+    after = [run_eval(recipe, around, run_train(recipe, around, text)) for recipe in recipes]
+    title = f"{after[0].sheet.encoder.title}, recipe {options.recipe}: Spearman x 100, {len(after)} seeds"
+    print(markdown([table(title, Measured(options.model, {**untuned, "after": after}, {}))]))
 
 
-def table(recipe: Recipe, tuned: Sequence[Scores], cls: Scores, untuned_mean: Scores) -> Grid:
+def table(title: str, base: Measured) -> Grid:
     """A row a primary set, then the mean of all, then a row each cross-lingual set."""
-    sheet = tuned[0].sheet
-    after = [read_cosines(each.cosines) for each in tuned]
-    before = read_cosines(cls.cosines), read_cosines(untuned_mean.cosines)
-    primary = [name for name in sheet.primaries.values() if name in after[0]]
-    across = [each.set for each in sheet.sets if each.crosslingual]
-    rows = [_row(name, [name], after, before, tuned) for name in primary]
-    rows += [_row(f"mean of {len(primary)}", primary, after, before, tuned)]
-    rows += [_row(name, [name], after, before, tuned) for name in across]
-    title = f"{sheet.encoder.title}, recipe {recipe.name}: Spearman x 100, {len(tuned)} seeds"
+    rows = [_row(base, name, [name]) for name in base.primary]
+    rows += [_row(base, f"mean of {len(base.primary)}", base.primary)]
+    rows += [_row(base, name, [name]) for name in base.across]
     return Grid(title, _COLUMNS, tuple(rows), _COLUMNS[1:])
 
 
-def _row(
-    title: str, names: Sequence[str], after: Sequence[Found], before: Sequence[Found], tuned: Sequence[Scores]
-) -> tuple[str, ...]:
-    seeds = [[_resampled(found, name) for name in names] for found in after]  # (seeds, sets)
-    flat = [each for seed in seeds for each in seed]
-    untuned = [[_resampled(found, name) for name in names] for found in before]  # (cls and mean, sets)
-    gains = [mean_difference(flat, base * len(seeds)) for base in untuned]
-    of_seed = [mean(seed).value for seed in seeds]
-    whole = mean(flat)
-    baselines = [tuned[0].sheet.set_score(name) for name in names]
-    words = []
-    for role in ("overlap", "idf_overlap"):
-        values = [value for each in baselines if each is not None and (value := each.baselines[role]) is not None]
-        words.append(points(sum(values) / len(values) if len(values) == len(names) else None))
-    pairs = str(baselines[0].pairs) if len(names) == 1 and baselines[0] is not None else ""
+def _row(base: Measured, title: str, names: Sequence[str]) -> tuple[str, ...]:
     return (
         title,
-        pairs,
-        *(f"{points(found.value)} {span(found.interval)}" for found in map(mean, untuned)),
-        f"{points(whole.value)} {span(whole.interval)}",
-        points(stdev(of_seed)) if len(of_seed) > 1 else "-",
-        *(f"{points(gain.value)} {span(gain.interval)}" for gain in gains),
-        *words,
+        base.pairs(names),
+        *(shown(base.mean(way, names)) for way in ("cls", "mean", "after")),
+        base.spread("after", names),
+        *(shown(base.gain("after", before, names)) for before in ("cls", "mean")),
+        *base.counted(names),
     )
-
-
-def _resampled(found: Found, name: str) -> Resampled:
-    each = resampled(found[name].cosine, found[name].gold)
-    if each is None:
-        raise ValueError(f"{name} has no Spearman")
-    return each
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from pathlib import Path
 from mlsg.evaluate.means import mean_difference
 from mlsg.packaged import starter_folder
 from mlsg.pipeline import surroundings
-from mlsg.report.tables import Grid, markdown, points
+from mlsg.report.tables import Grid, markdown
 from tests.benchmarks import tatoeba
 from tests.benchmarks.bases import TUNED, UNTUNED, Measured, drawn, measure, shown
 from tests.benchmarks.layers import least_alike
@@ -76,13 +76,7 @@ def differences(first: Measured, second: Measured, names: Sequence[str]) -> list
 
 
 def _row(base: Measured, title: str, names: Sequence[str]) -> tuple[str, ...]:
-    sets = [base.scores["mean"][0].sheet.set_score(name) for name in names]
-    pairs = str(sets[0].pairs) if len(names) == 1 and sets[0] is not None else ""
-    counted = []
-    for role in ("overlap", "idf_overlap"):
-        values = [value for each in sets if each is not None and (value := each.baselines[role]) is not None]
-        counted.append(points(sum(values) / len(values) if len(values) == len(names) else None))
-    return (title, pairs, *(shown(base.mean(way, names)) for way in _WAYS), *counted)
+    return (title, base.pairs(names), *(shown(base.mean(way, names)) for way in _WAYS), *base.counted(names))
 
 
 if __name__ == "__main__":
