@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from mlsg.artefact import Artefact, Request
 from mlsg.errors import SettingError
 from mlsg.pipeline import Surroundings, needs_text, run_eval, run_prepare, run_train
 from mlsg.recipes import Recipe
-from mlsg.workspace import Artefact, Make, Request, Workspace
+from mlsg.workspace import Make, Workspace
 
 
 def explain_recipe(recipe: Recipe, around: Surroundings) -> Iterator[str]:

@@ -6,8 +6,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from mlsg.artefact import damage
 from mlsg.errors import DataError, SettingError
-from mlsg.workspace import Workspace, damage
+from mlsg.workspace import Workspace
 
 
 def check_hashes(root: Path) -> Iterator[str]:

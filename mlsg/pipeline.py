@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlsg import objectives
+from mlsg.artefact import Artefact
 from mlsg.catalog import Catalog, load_catalog
 from mlsg.errors import SettingError
 from mlsg.evaluate import evaluate
 from mlsg.prepare import prepare
 from mlsg.train import train
-from mlsg.workspace import Artefact, Workspace
+from mlsg.workspace import Workspace
 
 if TYPE_CHECKING:
     from mlsg.evaluate import Scores

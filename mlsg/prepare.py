@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from mlsg import console
+from mlsg.artefact import Artefact, Request
 from mlsg.catalog import Catalog, Corpus
 from mlsg.data.corpora import stream_corpus
 from mlsg.data.pairs import Absent, Located, locate, read_pairs
@@ -38,7 +39,7 @@ from mlsg.text.shards import read_shards, write_shards
 from mlsg.text.sieve import Sieve, pieces
 from mlsg.text.split import split, splitter
 from mlsg.text.workers import processes_at_hand
-from mlsg.workspace import Artefact, Request, Workspace
+from mlsg.workspace import Workspace
 
 STAGE = "sentences"
 FORMAT = 1

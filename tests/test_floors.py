@@ -11,7 +11,7 @@ import pytest
 _PACKAGE = Path(__file__).resolve().parents[1] / "mlsg"
 _FLOORS = (
     {"errors", "console", "files", "packaged", "settings"},
-    {"workspace", "recipes", "declarations", "catalog", "hub"},
+    {"artefact", "workspace", "recipes", "declarations", "catalog", "hub"},
     {"model", "objectives", "data", "text"},
     {"prepare", "train", "pretraining", "evaluate", "report"},
     {"pipeline", "explain", "housekeeping", "faults"},

@@ -15,12 +15,13 @@ from unicodedata import category, normalize
 import pytest
 
 from mlsg import prepare as stage
+from mlsg.artefact import Artefact
 from mlsg.catalog import load_catalog
 from mlsg.errors import DataError, SettingError
 from mlsg.prepare import prepare, read_sentences, sentences_file, summary_rows
 from mlsg.recipes import load_recipe
 from mlsg.text import shards, sieve, workers
-from mlsg.workspace import Artefact, Workspace
+from mlsg.workspace import Workspace
 from tests.data.written import PretendedHub
 
 _TOML = """

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from mlsg.artefact import MANIFEST, Request, damage
 from mlsg.errors import SettingError
-from mlsg.workspace import MANIFEST, Request, Workspace, damage
+from mlsg.workspace import Workspace
 
 REQUEST = Request("sentences", 1, "tr/my text", {"limit": 3}, {}, {"a.txt": "00"})
 
@@ -36,31 +37,6 @@ def test_an_artefact_is_made_once_and_then_found(workspace: Workspace) -> None:
     assert first.folder.name == f"tr-my-text-{REQUEST.key[:12]}"
     assert again.facts == {"kept": 1}
     assert not workspace.partial_builds()
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        replace(REQUEST, settings={"limit": 4}),
-        replace(REQUEST, inputs={"sentences": "ab"}),
-        replace(REQUEST, fingerprints={"a.txt": "01"}),
-        replace(REQUEST, format=2),
-        replace(REQUEST, stage="scores"),
-    ],
-)
-def test_the_key_follows_everything_that_can_change_the_result(other: Request) -> None:
-    assert other.key != REQUEST.key
-
-
-def test_the_key_ignores_the_name_and_the_order_of_settings() -> None:
-    one = replace(REQUEST, settings={"a": 1, "b": 2})
-    two = replace(REQUEST, settings={"b": 2, "a": 1}, name="other")
-    assert one.key == two.key
-
-
-def test_a_setting_that_is_no_json_is_refused() -> None:
-    with pytest.raises(TypeError):
-        _ = replace(REQUEST, settings={"path": Path()}).key
 
 
 def test_a_failing_build_leaves_nothing_that_looks_finished(workspace: Workspace) -> None:
@@ -160,7 +136,8 @@ def test_someone_elses_missing_file_is_not_blamed_on_the_workspace(workspace: Wo
 _BUILDER = """
 import sys, time
 from pathlib import Path
-from mlsg.workspace import Request, Workspace
+from mlsg.artefact import Request
+from mlsg.workspace import Workspace
 
 def make(folder, scratch):
     with open(sys.argv[2], "a") as log:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mlsg.artefact import Artefact
 from mlsg.catalog import Catalog
 from mlsg.evaluate.compare import compare
 from mlsg.evaluate.sts import Scores, evaluate_sts
 from mlsg.evaluate.subject import resolve_encoder
 from mlsg.hub import Hub
 from mlsg.recipes import EvalSettings
-from mlsg.workspace import Artefact, Workspace
+from mlsg.workspace import Workspace
 
 __all__ = ["Scores", "compare", "evaluate"]
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from mlsg.artefact import Artefact
 from mlsg.catalog import Catalog
 from mlsg.data.pairs import GradedPairs, Located
 from mlsg.errors import HubUnreachableError, ModelError
@@ -17,7 +18,7 @@ from mlsg.evaluate.cosines import build_cosines
 from mlsg.evaluate.statistics import spearman
 from mlsg.evaluate.subject import Subject, base_of
 from mlsg.text.overlap import idf_overlap, overlap
-from mlsg.workspace import Artefact, Workspace
+from mlsg.workspace import Workspace
 
 if TYPE_CHECKING:
     from mlsg.hub import Hub

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlsg.artefact import Artefact, Request
 from mlsg.data.pairs import GradedPairs, Located, read_pairs
 from mlsg.evaluate.encoding import encode_sentences
 from mlsg.evaluate.statistics import Floats
 from mlsg.evaluate.subject import Subject
 from mlsg.evaluate.vectors import Rows
 from mlsg.files import canonical_json, read_json
-from mlsg.workspace import Artefact, Request, Workspace
+from mlsg.workspace import Workspace
 
 if TYPE_CHECKING:
     from mlsg.hub import Hub

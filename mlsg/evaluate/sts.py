@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlsg import console
+from mlsg.artefact import Artefact, Request
 from mlsg.catalog import Catalog, PairSet
 from mlsg.data.pairs import Absent, Located, locate, read_pairs
 from mlsg.errors import HubUnreachableError
@@ -35,7 +36,7 @@ from mlsg.report.scores_json import (
 )
 from mlsg.report.tables import grids, legend, markdown
 from mlsg.settings import table_of
-from mlsg.workspace import Artefact, Request, Workspace
+from mlsg.workspace import Workspace
 
 if TYPE_CHECKING:
     from mlsg.hub import Hub

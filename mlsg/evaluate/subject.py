@@ -11,11 +11,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlsg.artefact import Artefact
 from mlsg.catalog import PairSet
 from mlsg.errors import HubUnreachableError, MlsgError, ModelError, SettingError, nearest
 from mlsg.model.fingerprint import fingerprint_model
 from mlsg.report.provenance import Provenance, name_of, provenance_in
-from mlsg.workspace import Artefact, Workspace
+from mlsg.workspace import Workspace
 
 if TYPE_CHECKING:
     from mlsg.hub import Hub

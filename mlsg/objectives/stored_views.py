@@ -23,10 +23,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mlsg import console
+from mlsg.artefact import Artefact, Request
 from mlsg.files import sync
 from mlsg.objectives.interface import Batch, Origin, TrainingText
 from mlsg.objectives.views import GuideViews
-from mlsg.workspace import Artefact, Request
 
 STAGE = "views"
 FORMAT = 3

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from mlsg import console
+from mlsg.artefact import Artefact
 from mlsg.prepare import summary_rows
 from mlsg.report.tables import points
-from mlsg.workspace import Artefact
 
 
 def print_sentences(artefact: Artefact) -> None:

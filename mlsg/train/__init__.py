@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mlsg import objectives
+from mlsg.artefact import Request
 from mlsg.errors import HubUnreachableError, SettingError, nearest
 from mlsg.hub import Hub
 from mlsg.model.fingerprint import fingerprint_model
@@ -18,17 +19,17 @@ from mlsg.model.locate import local_folder
 from mlsg.settings import table_of
 from mlsg.train.outside import place_from_environment
 from mlsg.train.starting import Job, train_on
-from mlsg.workspace import Request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from mlsg.artefact import Artefact
     from mlsg.catalog import Catalog
     from mlsg.data.pairs import Located
     from mlsg.objectives.interface import ObjectiveSettings
     from mlsg.recipes import Recipe
-    from mlsg.workspace import Artefact, Workspace
+    from mlsg.workspace import Workspace
 
 STAGE = "encoders"
 FORMAT = 1

@@ -11,8 +11,9 @@ from mlsg.train.crew import Crew
 from mlsg.train.making import help_to_train, make_encoder
 
 if TYPE_CHECKING:
+    from mlsg.artefact import Artefact
     from mlsg.train import Order
-    from mlsg.workspace import Artefact, Workspace
+    from mlsg.workspace import Workspace
 
 
 def take_part(crew: Crew, order: Order, workspace: Workspace, checkpoint_every: int) -> Artefact | None:

@@ -16,6 +16,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
+from mlsg.artefact import Artefact
 from mlsg.data.pairs import GradedPairs
 from mlsg.objectives.views import GuideViews
 from mlsg.pipeline import Surroundings, run_prepare, surroundings
@@ -24,7 +25,6 @@ from mlsg.recipes import Recipe, load_recipe
 from mlsg.train import loop as training_loop
 from mlsg.train import train
 from mlsg.train.loop import Run
-from mlsg.workspace import Artefact
 from tests.benchmarks import material
 
 _DEV = "bench.en"

@@ -15,6 +15,7 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 from mlsg import Encoder
+from mlsg.artefact import Artefact, Request
 from mlsg.catalog import Catalog
 from mlsg.errors import HubUnreachableError, ModelError, SettingError
 from mlsg.evaluate import Scores, compare, evaluate
@@ -27,7 +28,7 @@ from mlsg.report.export import export_encoder
 from mlsg.report.output import print_scores
 from mlsg.report.scores_json import document
 from mlsg.text.overlap import idf_overlap, overlap
-from mlsg.workspace import Artefact, Request, Workspace
+from mlsg.workspace import Workspace
 from tests.evaluate.small_sets import pairs, small_catalog
 from tests.tiny_models import tiny_bert
 

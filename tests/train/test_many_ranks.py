@@ -18,9 +18,10 @@ import psutil
 import pytest
 from safetensors.numpy import load_file
 
+from mlsg.artefact import Artefact
 from mlsg.cli import app
 from mlsg.train.checkpoints import newest_step
-from mlsg.workspace import Artefact, Workspace
+from mlsg.workspace import Workspace
 from tests.command import Ended, environment
 from tests.tiny_models import tiny_bert
 from tests.train.small import PAIRS, TEXT
@@ -123,7 +124,7 @@ def place(tmp_path: Path) -> Place:
 
 
 def prepare(place: Place, lines: list[str]) -> None:
-    from mlsg.workspace import Request
+    from mlsg.artefact import Request
 
     def make(folder: Path, scratch: Path) -> dict[str, object]:
         (folder / "sentences.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mlsg.artefact import Artefact, Request
 from mlsg.catalog import Catalog, load_catalog
 from mlsg.errors import DataError, DivergedError, HubUnreachableError, ModelError, SettingError
 from mlsg.evaluate.subject import base_of, resolve_encoder
@@ -19,7 +20,7 @@ from mlsg.hub import Hub
 from mlsg.model.encoder import Encoder
 from mlsg.recipes import Recipe, load_recipe
 from mlsg.train import train
-from mlsg.workspace import Artefact, Request, Workspace
+from mlsg.workspace import Workspace
 from tests.tiny_models import SENTENCES, tiny_bert, tiny_xlmr
 from tests.train.small import PAIRS, TEXT
 
@@ -154,7 +155,8 @@ from pathlib import Path
 from mlsg.catalog import load_catalog
 from mlsg.recipes import load_recipe
 from mlsg.train import train
-from mlsg.workspace import Workspace, open_artefact
+from mlsg.artefact import open_artefact
+from mlsg.workspace import Workspace
 catalog = load_catalog([Path({str(tmp_path / "langs")!r})])
 around = dict(workspace=Workspace(Path({str(workspace.root)!r})), catalog=catalog)
 text = open_artefact(Path({str(sentences(workspace).folder)!r}))
