@@ -46,6 +46,8 @@ FORMAT = 1
 FILE = "sentences.txt"
 
 _OWN_FILES = "files"
+_NAMED = 6
+"""Sets that could not be had and are named on the screen."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,9 @@ def _evaluation_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         rows.append((f"found and {fate}", "; ".join(shares)))
     missing = facts["not_checked"]
     if missing:
-        rows.append(("sets not checked", f"{', '.join(missing)} ({next(iter(missing.values()))})"))
+        named, others = list(missing)[:_NAMED], len(missing) - _NAMED
+        names = ", ".join(named) + (f" and {others} more, which artefact.json names" if others > 0 else "")
+        rows.append(("sets not checked", f"{names} ({next(iter(missing.values()))})"))
     return rows
 
 

@@ -285,6 +285,15 @@ def test_the_summary_says_what_the_facts_say(workspace: Workspace, langs: Path) 
     assert dict(summary_rows(_prepare(workspace, langs, drop_evaluation=False)))["evaluation sets"].startswith("not")
 
 
+def test_of_many_sets_that_cannot_be_had_the_summary_names_some_and_counts_the_others(workspace: Workspace) -> None:
+    recipe = load_recipe("zero_shot", ["prepare.corpus=starter"])
+    artefact = prepare(recipe, workspace=workspace, catalog=load_catalog(), data_root=None)
+    missing = list(artefact.facts["not_checked"])
+    said = dict(summary_rows(artefact))["sets not checked"]
+    assert [name for name in missing if f"{name}, " in said or f"{name} and" in said] == missing[:6]
+    assert f"and {len(missing) - 6} more" in said
+
+
 def test_the_starter_needs_no_data_and_no_network(workspace: Workspace) -> None:
     recipe = load_recipe("zero_shot", ["prepare.corpus=starter"])
     artefact = prepare(recipe, workspace=workspace, catalog=load_catalog(), data_root=None)
