@@ -18,6 +18,7 @@ from mlsg.model.fingerprint import fingerprint_model
 from mlsg.model.locate import local_folder
 from mlsg.settings import table_of
 from mlsg.train.outside import place_from_environment
+from mlsg.train.pace import Pace
 from mlsg.train.starting import Job, train_on
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def train(
     sentences: Artefact | None,
     catalog: Catalog,
     data_root: Path | None,
-    checkpoint_every: int = 100,
+    pace: Pace = Pace(),
     processes: int = 1,
 ) -> Artefact:
     """The encoder of `recipe` trained on `sentences`; an objective without training needs none.
@@ -98,14 +99,14 @@ def train(
 
         with Crew(place) as crew:
             order = _order(recipe, workspace, sentences, catalog, data_root)
-            made = take_part(crew, order, workspace, checkpoint_every)
+            made = take_part(crew, order, workspace, pace)
         assert made is not None  # the others have left
         return made
     order = _order(recipe, workspace, sentences, catalog, data_root)
     if processes > 1 and order.objective.trains:
         found = workspace.find(order.request)
         if found is None:
-            train_on(processes, Job(order, workspace, checkpoint_every))
+            train_on(processes, Job(order, workspace, pace))
             found = workspace.find(order.request)
             assert found is not None
         return found
@@ -113,7 +114,7 @@ def train(
     def make(folder: Path, scratch: Path) -> Mapping[str, Any]:
         from mlsg.train.making import make_encoder
 
-        return make_encoder(order, folder, scratch, checkpoint_every)
+        return make_encoder(order, folder, scratch, pace)
 
     return workspace.build(order.request, make, recipe=table_of(order.recipe))
 

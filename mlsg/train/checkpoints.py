@@ -46,9 +46,7 @@ def save_checkpoint(scratch: Path, step: int, checkpoint: Checkpoint) -> None:
     for old in _steps(scratch):
         if old != final:
             shutil.rmtree(old)
-    for old in scratch.glob("best-*.safetensors"):
-        if old != best_path(scratch, checkpoint.state["best_step"]):
-            old.unlink()
+    _keep_best(scratch, {checkpoint.state["best_step"]})
 
 
 def latest_checkpoint(scratch: Path) -> Checkpoint | None:
@@ -71,18 +69,29 @@ def best_path(scratch: Path, step: int) -> Path:
 
 
 def save_best(scratch: Path, step: int, tensors: Mapping[str, Tensor]) -> None:
-    """Keep the weights of `step`; an older best stays as long as the newest checkpoint names it."""
+    """Keep the weights of `step`; of older bests only the one that the newest checkpoint names stays."""
     final = best_path(scratch, step)
     partial = scratch / f".{final.name}"
     _save(partial, tensors)
     sync(partial)
     partial.replace(final)
     sync(scratch)
+    found = _steps(scratch)
+    named = {read_json(found[-1] / "state.json")["best_step"]} if found else set()
+    _keep_best(scratch, {step, *named})
 
 
 def load_best(scratch: Path, step: int) -> dict[str, Tensor]:
     """The weights that were best."""
     return load_file(best_path(scratch, step))
+
+
+def _keep_best(scratch: Path, steps: set[int]) -> None:
+    """Remove the best weights of all other steps."""
+    kept = {best_path(scratch, step) for step in steps}
+    for old in scratch.glob("best-*.safetensors"):
+        if old not in kept:
+            old.unlink()
 
 
 def _steps(scratch: Path) -> list[Path]:

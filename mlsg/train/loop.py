@@ -9,6 +9,7 @@ on the same machine with the same number of threads. The loop names no method. I
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -39,6 +40,7 @@ from mlsg.train.optimiser import (
     update,
 )
 from mlsg.train.order import Plan, order
+from mlsg.train.pace import Pace
 from mlsg.train.processes import ALONE, Team
 from mlsg.train.step import Passes
 from mlsg.train.stopping import out_of_patience
@@ -77,7 +79,7 @@ class Run:
     settings: TrainSettings
     encoder: EncoderSettings
     scratch: Path
-    checkpoint_every: int
+    pace: Pace
     accelerator: Accelerator
     team: Team = ALONE
 
@@ -107,6 +109,8 @@ class _Loop:
         make_moments(self.optimiser)
         self.state = State()
         self.pending: list[Tensor] = []
+        size = sum(tensor.nbytes for tensor in self._tensors().values())
+        self.rest_until = time.monotonic() + run.pace.before_first(size)
         self.shown: dict[str, object] = {}
         self.order = lru_cache(maxsize=1)(partial(order, self.s.seed, count=len(run.text)))
 
@@ -183,15 +187,18 @@ class _Loop:
         step = self.state.step
         last = step == self.plan.steps
         measuring = last or step % self.s.dev_every == 0
-        saving = step % self.r.checkpoint_every == 0
+        saving = step % self.r.pace.every == 0
         if measuring or saving or step % _LOOK_EVERY == 0:
             self.shown["loss"] = f"{self._look():.4f}"
         if measuring:
             dev = self._measure()
             if dev is not None:
                 self.shown["dev"] = f"{dev:.4f}"
-        if saving:
+        if saving and self.r.team.leads and time.monotonic() >= self.rest_until:
+            began = time.monotonic()
             self._save()
+            ended = time.monotonic()
+            self.rest_until = ended + self.r.pace.after(ended - began)
 
     def _look(self) -> float:
         """Fetch the losses of the last steps and add them up in the order of the steps. Returns the newest."""
@@ -233,11 +240,11 @@ class _Loop:
             _load(self._tuned_weights(), load_best(self.r.scratch, self.state.best_step))
 
     def _save(self) -> None:
-        if not self.r.team.leads:
-            return
+        save_checkpoint(self.r.scratch, self.state.step, Checkpoint(self._tensors(), dataclasses.asdict(self.state)))
+
+    def _tensors(self) -> dict[str, Tensor]:
         weights = {f"weights/{name}": value for name, value in self.trained.items()}
-        tensors = {**weights, **moments(self.optimiser, self.trained)}
-        save_checkpoint(self.r.scratch, self.state.step, Checkpoint(tensors, dataclasses.asdict(self.state)))
+        return {**weights, **moments(self.optimiser, self.trained)}
 
     def _resume(self) -> None:
         found = latest_checkpoint(self.r.scratch) if self.r.team.leads else None

@@ -24,6 +24,7 @@ from mlsg.train.dev import Probe, dev_probe, sample_probe
 from mlsg.train.draws import seed_of
 from mlsg.train.loop import Run, State, fit
 from mlsg.train.memory import keep_freed_memory
+from mlsg.train.pace import Pace
 from mlsg.train.processes import ALONE, Team
 from mlsg.train.text import TokenisedText, tokenised
 
@@ -42,15 +43,13 @@ class Trained:
     text: TokenisedText
 
 
-def make_encoder(
-    order: Order, folder: Path, scratch: Path, checkpoint_every: int, team: Team = ALONE
-) -> Mapping[str, Any]:
+def make_encoder(order: Order, folder: Path, scratch: Path, pace: Pace, team: Team = ALONE) -> Mapping[str, Any]:
     """Write the encoder into `folder`; checkpoints go to `scratch`. Returns the facts. The others of `team` help."""
     wanted = order.recipe.encoder
     base = _base(order)
     facts: dict[str, Any] = {"steps": 0}
     if order.objective.trains:
-        trained = _trained(order, base, scratch, checkpoint_every, team)
+        trained = _trained(order, base, scratch, pace, team)
         base.model.load_state_dict(trained.tuned.model.state_dict(), strict=trained.tuned.layers == base.layers)
         write_atomically(folder / "history.json", readable_json(_history(trained.state)))
         facts = _facts(trained.state, trained.text)
@@ -61,9 +60,9 @@ def make_encoder(
     return facts
 
 
-def help_to_train(order: Order, scratch: Path, checkpoint_every: int, team: Team) -> None:
+def help_to_train(order: Order, scratch: Path, pace: Pace, team: Team) -> None:
     """What the others of a team do while the first one is in `make_encoder`; nothing is written."""
-    _trained(order, _base(order), scratch, checkpoint_every, team)
+    _trained(order, _base(order), scratch, pace, team)
 
 
 def provenance(order: Order) -> dict[str, Any]:
@@ -85,7 +84,7 @@ def _base(order: Order) -> Backbone:
     return load_backbone(order.recipe.train.model, order.base_revision or "main", hub=order.hub)
 
 
-def _trained(order: Order, base: Backbone, scratch: Path, checkpoint_every: int, team: Team) -> Trained:
+def _trained(order: Order, base: Backbone, scratch: Path, pace: Pace, team: Team) -> Trained:
     settings, encoder = order.recipe.train, order.recipe.encoder
     accelerator = Accelerator(mixed_precision="no")  # precision is a setting of ours, not of the launcher
     assert order.sentences is not None
@@ -112,7 +111,7 @@ def _trained(order: Order, base: Backbone, scratch: Path, checkpoint_every: int,
             parameter.requires_grad_(False)
     where = f"{accelerator.device}" if team.size == 1 else f"{team.size} processes, {accelerator.device.type}"
     console.note(f"training {order.base_name} ({order.objective.label}) on {len(text)} sentences, {where}")
-    run = Run(tuned, objective, text, probe, settings, encoder, scratch, checkpoint_every, accelerator, team)
+    run = Run(tuned, objective, text, probe, settings, encoder, scratch, pace, accelerator, team)
     keep_freed_memory()
     return Trained(tuned, fit(run), text)
 

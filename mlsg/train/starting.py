@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from mlsg.errors import SettingError
 from mlsg.train.failures import GO_ON, ProcessLostError, error_of, failure_of
 from mlsg.train.outside import Place, silence
+from mlsg.train.pace import Pace
 
 if TYPE_CHECKING:
     from mlsg.train import Order
@@ -38,7 +39,7 @@ class Job:
 
     order: Order
     workspace: Workspace
-    checkpoint_every: int
+    pace: Pace
 
 
 @dataclass
@@ -169,7 +170,7 @@ def _work(rank: int, size: int, pipe: connection.Connection, job: Job) -> None:
 
         with Crew(place, report=report, tell_port=lambda found: pipe.send(("port", found))) as crew:
             try:
-                take_part(crew, job.order, job.workspace, job.checkpoint_every)
+                take_part(crew, job.order, job.workspace, job.pace)
             except BaseException as error:
                 report(error)
                 raise

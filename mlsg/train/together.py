@@ -13,20 +13,21 @@ from mlsg.train.making import help_to_train, make_encoder
 if TYPE_CHECKING:
     from mlsg.artefact import Artefact
     from mlsg.train import Order
+    from mlsg.train.pace import Pace
     from mlsg.workspace import Workspace
 
 
-def take_part(crew: Crew, order: Order, workspace: Workspace, checkpoint_every: int) -> Artefact | None:
+def take_part(crew: Crew, order: Order, workspace: Workspace, pace: Pace) -> Artefact | None:
     """The finished artefact in the first process, None in the others. Raises as `mlsg.train.train`."""
     crew.agree(order.request.key)
     if crew.team.leads:
 
         def make(folder: Path, scratch: Path) -> Mapping[str, Any]:
             crew.begin(scratch)
-            return make_encoder(order, folder, scratch, checkpoint_every, crew.team)
+            return make_encoder(order, folder, scratch, pace, crew.team)
 
         return workspace.build(order.request, make, recipe=table_of(order.recipe))
     scratch = crew.task()
     if scratch is not None and order.objective.trains:
-        help_to_train(order, scratch, checkpoint_every, crew.team)
+        help_to_train(order, scratch, pace, crew.team)
     return None

@@ -22,13 +22,13 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
+from mlsg.train.pace import Pace
 from tests.benchmarks import material, ours, straightforward
 from tests.benchmarks.machine import describe
 from tests.benchmarks.ratio import Comparison, alternate, timed
 
 _BATCH = 16
 _DEV_EVERY = 50
-_CHECKPOINT_EVERY = 100
 _BESTS = 5
 _SEEDS = 8
 
@@ -87,13 +87,14 @@ def extrapolate(shape: str, precision: str, sizes: Sizes, device: str, folder: P
     views = max(0.0, first - again) * len(set(everything)) / len(sample)
     evaluations = measurements * len(dev.scores) / len(dev_sample.scores)
     bests = saving * _BESTS
+    stepping, dev = steps * median(step.ours), evaluations * median(measuring.ours)
     mine = Parts(
         {"views": views},
         {
             "loading": again,
-            "steps": steps * median(step.ours),
-            "dev": evaluations * median(measuring.ours),
-            "checkpoints": checkpoint * (steps // _CHECKPOINT_EVERY),
+            "steps": stepping,
+            "dev": dev,
+            "checkpoints": checkpoint * _checkpoints(steps, stepping + dev, checkpoint, begun[0].checkpoint_size),
             "saving": bests,
         },
     )
@@ -157,6 +158,18 @@ def main(arguments: list[str] | None = None) -> None:
         what = "whole recipe" if seeds == 1 else f"{seeds} seeds"
         ratio = plain.seconds(seeds) / fast.seconds(seeds)
         print(f"{what}, {name}, put together from parts: mlsg {fast.seconds(seeds):.0f} s, ratio {ratio:.2f}")
+
+
+def _checkpoints(steps: int, seconds: float, cost: float, size: int) -> int:
+    """How many a training of so many seconds writes, by its pace."""
+    pace, clock, written = Pace(), 0.0, 0
+    due = pace.before_first(size)
+    for _ in range(steps // pace.every):
+        clock += seconds * pace.every / steps
+        if clock >= due:
+            written, clock = written + 1, clock + cost
+            due = clock + pace.after(cost)
+    return written
 
 
 def _steps(fast: ours.Ours, plain: straightforward.Straightforward, pairs: int) -> Comparison:

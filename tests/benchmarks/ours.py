@@ -59,6 +59,11 @@ class Ours:
         """One dev evaluation."""
         self.loop._measure()
 
+    @property
+    def checkpoint_size(self) -> int:
+        """Bytes."""
+        return sum(tensor.nbytes for tensor in self.loop._tensors().values())
+
     def save(self) -> None:
         """One checkpoint."""
         self.loop._save()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from mlsg.recipes import EncoderSettings, TrainSettings
 from mlsg.train.dev import Probe, dev_probe, sample_probe
 from mlsg.train.draws import draw_below, seed_of
 from mlsg.train.loop import Run, State, fit
+from mlsg.train.pace import Pace
 from mlsg.train.text import TokenisedText
 from tests.tiny_models import SENTENCES
 
@@ -56,10 +58,9 @@ class Small:
             for parameter in base.embedding_parameters():
                 parameter.requires_grad_(False)
         probe = self.probe(base, text, settings)
+        pace = Pace(self.checkpoint_every, share=math.inf)
         accelerator = Accelerator(cpu=True, mixed_precision="no")
-        return Run(
-            base, objective, text, probe, settings, self.encoder, self.scratch, self.checkpoint_every, accelerator
-        )
+        return Run(base, objective, text, probe, settings, self.encoder, self.scratch, pace, accelerator)
 
     def probe(self, base: Backbone, text: TokenisedText, settings: TrainSettings) -> Probe:
         if not self.dev:

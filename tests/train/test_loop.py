@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,10 +17,12 @@ from safetensors.torch import load_file
 
 from mlsg.errors import DivergedError, SettingError
 from mlsg.model.backbone import load_backbone
+from mlsg.objectives.interface import Batch
 from mlsg.recipes import EncoderSettings
 from mlsg.train.checkpoints import latest_checkpoint, newest_step
 from mlsg.train.dev import Measurement, Probe
 from mlsg.train.loop import Run, State, _Loop, fit
+from mlsg.train.pace import Pace
 from tests.tiny_models import tiny_bert, tiny_xlmr
 from tests.train.small import TEXT, Small, batch, loss_of
 
@@ -323,6 +327,33 @@ def test_only_the_newest_checkpoint_and_the_best_weights_it_names_stay(small: Sm
     assert kept[-1] == "step-00000030"
     assert len(kept) == 2
     assert kept[0].startswith("best-")
+
+
+def test_between_checkpoints_only_the_newest_best_weights_stay(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    small.train.update(epochs=3, dev_every=5)
+    scripted(monkeypatch, [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7])
+    small.run()
+    assert [path.name for path in small.scratch.iterdir()] == ["best-00000030.safetensors"]
+
+
+def test_checkpoints_keep_to_their_share_of_the_time(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    small.train.update(epochs=3)
+    run = replace(small.prepared(), pace=Pace(every=2, share=0.25))
+    plain, seconds, saved = run.objective.loss, [0.0], []
+
+    def loss(anchors: torch.Tensor, step: Batch) -> torch.Tensor:
+        seconds[0] += 1
+        return plain(anchors, step)
+
+    def save(scratch: Path, step: int, checkpoint: object) -> None:
+        saved.append(step)
+        seconds[0] += 2
+
+    monkeypatch.setattr("mlsg.train.loop.time", SimpleNamespace(monotonic=lambda: seconds[0]))
+    monkeypatch.setattr("mlsg.train.loop.save_checkpoint", save)
+    monkeypatch.setattr(run.objective, "loss", loss)
+    fit(run)
+    assert saved == [2, 10, 18, 26]  # a small first one is expected to be quick; 2 s / 0.25 are 8 steps
 
 
 def test_scratch_holds_safetensors_and_json_only(small: Small) -> None:

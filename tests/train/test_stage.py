@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from mlsg.hub import Hub
 from mlsg.model.encoder import Encoder
 from mlsg.recipes import Recipe, load_recipe
 from mlsg.train import train
+from mlsg.train.pace import Pace
 from mlsg.workspace import Workspace
 from tests.tiny_models import SENTENCES, tiny_bert, tiny_xlmr
 from tests.train.small import PAIRS, TEXT
@@ -67,7 +69,9 @@ def recipe(folder: Path, *assignments: str, name: str = "zero_shot") -> Recipe:
 
 def trained(workspace: Workspace, catalog: Catalog, wanted: Recipe, text: Artefact | None = None) -> Artefact:
     text = text or sentences(workspace)
-    return train(wanted, workspace=workspace, sentences=text, catalog=catalog, data_root=None, checkpoint_every=2)
+    return train(
+        wanted, workspace=workspace, sentences=text, catalog=catalog, data_root=None, pace=Pace(2, share=math.inf)
+    )
 
 
 def test_a_training_gives_an_encoder_with_its_history(workspace: Workspace, catalog: Catalog, folder: Path) -> None:
