@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -135,3 +136,23 @@ def test_an_exported_encoder_has_a_card_with_scores(folder: Path, tmp_path: Path
     card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     assert "starter.tr" in card
     assert (tmp_path / "out" / "modules.json").is_file()
+
+
+def test_seeds_trained_at_once_share_the_views_and_end_with_the_bytes_that_each_has_alone(tmp_path: Path) -> None:
+    def train(workspace: str, seed: int) -> Ended:
+        given = ("--model", "starter", "--seed", str(seed), "--workspace", workspace, *_SMALL)
+        return mlsg("train", *given, cwd=tmp_path, HF_HUB_OFFLINE="1")
+
+    for workspace in ("together", "alone"):
+        prepare = ("prepare", "--corpus", "starter", "--limit", "200", "--workspace", workspace)
+        assert mlsg(*prepare, cwd=tmp_path, HF_HUB_OFFLINE="1").code == 0
+    with ThreadPoolExecutor(2) as pool:
+        ended = list(pool.map(lambda seed: train("together", seed), (1, 2)))
+    ended += [train("alone", seed) for seed in (1, 2)]
+    assert [each.code for each in ended] == [0] * 4, [each.err for each in ended]
+    together, alone = (sorted((tmp_path / each / "encoders").iterdir()) for each in ("together", "alone"))
+    assert [each.name for each in together] == [each.name for each in alone]
+    weights = [[(each / "model.safetensors").read_bytes() for each in found] for found in (together, alone)]
+    assert weights[0] == weights[1]
+    assert weights[0][0] != weights[0][1]
+    assert len(list((tmp_path / "together" / "views").iterdir())) == 1
