@@ -61,12 +61,15 @@ class Workspace:
         `make` writes its result into `folder` (empty at the start), may keep checkpoints in `scratch` (kept over a
         kill, gone when published) and returns the facts. Raises SettingError when the workspace cannot be written.
         """
-        found = self.find(request)
-        if found is not None:
+        found, partial = self.find(request), self._partial(request)
+        if found is not None and not partial.exists():
             return found
         with self._disk_faults(), self._lock(request.folder_name):
             found = self.find(request)
-            return found if found is not None else self._make(request, make, recipe or {})
+            if found is None:
+                return self._make(request, make, recipe or {})
+            shutil.rmtree(partial, ignore_errors=True)  # left by a build that was killed when it had just published
+            return found
 
     def artefacts(self, stage: str | None = None) -> list[Artefact]:
         """All finished artefacts (of one stage), sorted by folder."""
@@ -118,8 +121,7 @@ class Workspace:
             return True
 
     def _make(self, request: Request, make: Make, recipe: Mapping[str, Any]) -> Artefact:
-        final = self.root / request.stage / request.folder_name
-        partial = final.parent / f".{request.folder_name}.partial"
+        final, partial = self.root / request.stage / request.folder_name, self._partial(request)
         folder, scratch = partial / "files", partial / "scratch"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -149,6 +151,9 @@ class Workspace:
         sync(final.parent)
         shutil.rmtree(partial, ignore_errors=True)
         return Artefact(final, manifest)
+
+    def _partial(self, request: Request) -> Path:
+        return self.root / request.stage / f".{request.folder_name}.partial"
 
     def _last(self) -> dict[str, str]:
         try:

@@ -66,6 +66,14 @@ def test_scratch_survives_a_failure_and_is_gone_when_published(workspace: Worksp
     assert not workspace.partial_builds()
 
 
+def test_what_a_build_killed_right_after_publishing_left_is_removed(workspace: Workspace) -> None:
+    made = workspace.build(REQUEST, _write_hello)
+    left = made.folder.with_name(f".{made.folder.name}.partial") / "scratch"
+    left.mkdir(parents=True)
+    assert workspace.build(REQUEST, _refuse).folder == made.folder
+    assert not workspace.partial_builds()
+
+
 @pytest.mark.parametrize("harm", ["missing", "shorter"])
 def test_a_damaged_artefact_is_named_and_rebuilt(
     workspace: Workspace, harm: str, capsys: pytest.CaptureFixture[str]
