@@ -20,7 +20,8 @@ def check_hashes(root: Path) -> Iterator[str]:
         damaged += bool(fault)
         yield f"{'damaged' if fault else 'ok':8} {artefact.stage}/{artefact.folder.name}{f': {fault}' if fault else ''}"
     if damaged:
-        raise DataError(f"{damaged} damaged artefacts in {root}", "run mlsg gc, then the command that made them")
+        found = f"{damaged} damaged artefact{'s' if damaged > 1 else ''} in {root}"
+        raise DataError(found, "run mlsg gc, then the command that made what is damaged")
 
 
 def collect_garbage(root: Path, *, unused: bool) -> Iterator[str]:
