@@ -154,7 +154,9 @@ def make(folder, scratch):
         done = scratch / str(number)
         if not done.exists():
             time.sleep(0.02)
-            done.write_text(str(number))
+            new = scratch / "new"  # published by a rename: a kill must not leave an empty part that looks done
+            new.write_text(str(number))
+            new.rename(done)
     (folder / "sum.txt").write_text(str(sum(int(p.read_text()) for p in scratch.iterdir())))
     return {"parts": 20}
 
