@@ -35,7 +35,11 @@ from mlsg.files import read_json, readable_json, sha256_file, sync, sync_tree, w
 _PACKAGES = ("mlsg", "torch", "transformers", "tokenizers", "datasets", "numpy", "scipy", "accelerate", "sentencex")
 _DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST}
 
+_LOOK_SECONDS = 1.0
+"""How often one that waits looks for work."""
+
 Make = Callable[[Path, Path], Mapping[str, Any]]
+Assist = Callable[[Path], bool]
 
 
 @dataclass(frozen=True)
@@ -55,16 +59,21 @@ class Workspace:
             return None
         return artefact
 
-    def build(self, request: Request, make: Make, *, recipe: Mapping[str, Any] | None = None) -> Artefact:
+    def build(
+        self, request: Request, make: Make, *, recipe: Mapping[str, Any] | None = None, assist: Assist | None = None
+    ) -> Artefact:
         """The artefact of `request`; made by `make(folder, scratch)` where it is not there yet.
 
         `make` writes its result into `folder` (empty at the start), may keep checkpoints in `scratch` (kept over a
-        kill, gone when published) and returns the facts. Raises SettingError when the workspace cannot be written.
+        kill, gone when published) and returns the facts. A process that waits for another one's `make` calls
+        `assist(scratch)` meanwhile, which does a part of the work (`mlsg.pieces`) and says whether it found one.
+        Raises SettingError when the workspace cannot be written.
         """
         found, partial = self.find(request), self._partial(request)
         if found is not None and not partial.exists():
             return found
-        with self._disk_faults(), self._lock(request.folder_name):
+        meanwhile = None if assist is None else lambda: assist(partial / "scratch")
+        with self._disk_faults(), self._lock(request.folder_name, meanwhile):
             found = self.find(request)
             if found is None:
                 return self._make(request, make, recipe or {})
@@ -163,15 +172,15 @@ class Workspace:
         return entries if isinstance(entries, dict) else {}
 
     @contextlib.contextmanager
-    def _lock(self, name: str) -> Iterator[None]:
+    def _lock(self, name: str, meanwhile: Callable[[], bool] | None = None) -> Iterator[None]:
         locks = self.root / "locks"
         locks.mkdir(parents=True, exist_ok=True)
         lock = FileLock(locks / f"{name}.lock")
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            console.note(f"another process builds {name}; waiting for it")
-            lock.acquire()
+            console.note(f"another process builds {name}; {'waiting for it' if meanwhile is None else 'helping it'}")
+            _wait_for(lock, meanwhile)
         try:
             yield
         finally:
@@ -192,6 +201,17 @@ class Workspace:
         if error.errno in {errno.ENOSPC, errno.EDQUOT} or error.filename is None:
             return True
         return Path(error.filename).absolute().is_relative_to(self.root.absolute())
+
+
+def _wait_for(lock: FileLock, meanwhile: Callable[[], bool] | None) -> None:
+    """Take the lock as soon as it is free, looking again after each part of the work that is done meanwhile."""
+    busy = False
+    while not lock.is_locked:
+        try:
+            lock.acquire(timeout=-1 if meanwhile is None else 0 if busy else _LOOK_SECONDS)
+        except Timeout:
+            assert meanwhile is not None
+            busy = meanwhile()
 
 
 def versions() -> dict[str, str]:

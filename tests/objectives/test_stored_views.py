@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -160,3 +163,40 @@ def test_a_killed_computation_goes_on_to_the_same_bytes(
     ]
     assert files[0] == files[1]
     assert len(again) == len(files[0]) - 2  # what was whole is not computed again
+
+
+def test_a_training_that_waits_for_views_computes_some_of_them_to_the_same_bytes(
+    base: Backbone, text: TokenisedText, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored_views, "_ROWS", 10)
+    alone, shared = Workspace(tmp_path / "alone"), Workspace(tmp_path / "shared")
+    built(base, text, alone)
+    begun, helped = threading.Event(), threading.Event()
+    makers: dict[str, int] = {}
+    plain = stored_views.save_file
+
+    def save(tensors: dict[str, torch.Tensor], path: Path) -> None:
+        assert path.name not in makers, "computed twice"
+        makers[path.name] = threading.get_ident()
+        if len(makers) == 1:
+            begun.set()
+            assert helped.wait(60)
+        plain(tensors, path)
+        if len(makers) == 2:
+            helped.set()
+
+    monkeypatch.setattr(stored_views, "save_file", save)
+    threads = torch.get_num_threads()
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(built, copy.deepcopy(base), text, shared)
+        assert begun.wait(60)
+        second = pool.submit(built, base, text, shared)
+        views = [each.result().views(batch(text, ROWS)) for each in (first, second)]
+    torch.set_num_threads(threads)  # both have set it, in an order of their own
+    assert torch.equal(*views)
+    files = [
+        {path.name: path.read_bytes() for path in workspace.artefacts("views")[0].folder.glob("*.safetensors")}
+        for workspace in (alone, shared)
+    ]
+    assert files[0] == files[1]
+    assert len(set(makers.values())) == 2
