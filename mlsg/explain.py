@@ -10,7 +10,7 @@ from mlsg.artefact import Artefact, Request
 from mlsg.errors import SettingError
 from mlsg.pipeline import Surroundings, needs_text, run_eval, run_prepare, run_train
 from mlsg.recipes import Recipe
-from mlsg.workspace import Make, Workspace
+from mlsg.workspace import Assist, Make, Workspace
 
 
 def explain_recipe(recipe: Recipe, around: Surroundings) -> Iterator[str]:
@@ -51,7 +51,9 @@ class NotBuiltError(Exception):
 class LookingWorkspace(Workspace):
     """A workspace in which nothing is made: stages run up to the first artefact that is missing."""
 
-    def build(self, request: Request, make: Make, *, recipe: Mapping[str, Any] | None = None) -> Artefact:
+    def build(
+        self, request: Request, make: Make, *, recipe: Mapping[str, Any] | None = None, assist: Assist | None = None
+    ) -> Artefact:
         """The finished artefact, or NotBuiltError."""
         found = self.find(request)
         if found is None:
