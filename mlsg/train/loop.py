@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
@@ -26,8 +26,9 @@ from mlsg.errors import SettingError
 from mlsg.model.backbone import Backbone
 from mlsg.objectives.interface import Batch, Objective
 from mlsg.recipes import EncoderSettings, TrainSettings
+from mlsg.train.before import Measure
 from mlsg.train.checkpoints import Checkpoint, latest_checkpoint, load_best, save_best, save_checkpoint
-from mlsg.train.dev import Probe
+from mlsg.train.dev import Measurement, Probe
 from mlsg.train.divergence import check_losses, check_measurement, collapse_bound
 from mlsg.train.draws import draw_below, seed_of
 from mlsg.train.optimiser import (
@@ -82,6 +83,8 @@ class Run:
     pace: Pace
     accelerator: Accelerator
     team: Team = ALONE
+    first: Callable[[Measure], Measurement] = lambda measure: measure()
+    """Has the measurement at step 0, which `mlsg.train.before` may know already."""
 
 
 def fit(run: Run) -> State:
@@ -120,7 +123,7 @@ class _Loop:
         if not self.state.step:
             self._rehearse()
         if not self.state.history:
-            self._measure()
+            self._note(self.r.first(self._seen_by_probe))
         with console.progress(
             "training", self._seen(self.plan.steps), "sentences", done=self._seen(self.state.step)
         ) as bar:
@@ -191,9 +194,10 @@ class _Loop:
         if measuring or saving or step % _LOOK_EVERY == 0:
             self.shown["loss"] = f"{self._look():.4f}"
         if measuring:
-            dev = self._measure()
-            if dev is not None:
-                self.shown["dev"] = f"{dev:.4f}"
+            seen = self._seen_by_probe()
+            self._note(seen)
+            if seen.dev is not None:
+                self.shown["dev"] = f"{seen.dev:.4f}"
         if saving and self.r.team.leads and time.monotonic() >= self.rest_until:
             began = time.monotonic()
             self._save()
@@ -212,10 +216,12 @@ class _Loop:
         self.state.steps_of_losses += len(values)
         return values[-1]
 
-    def _measure(self) -> float | None:
-        """Write a measurement into the history, keep new best weights. Returns the dev score."""
+    def _seen_by_probe(self) -> Measurement:
+        return self.r.probe.measure(self.measured, self.r.encoder, self.s.precision)
+
+    def _note(self, seen: Measurement) -> None:
+        """Write a measurement into the history, keep new best weights."""
         state = self.state
-        seen = self.r.probe.measure(self.measured, self.r.encoder, self.s.precision)
         bound = collapse_bound(self.s, state.history[0]["random_cosine"] if state.history else None)
         check_measurement(seen, bound, state.step, self.s, self.r.scratch)
         mean = state.losses / state.steps_of_losses if state.steps_of_losses else None
@@ -229,7 +235,6 @@ class _Loop:
                     save_best(self.r.scratch, state.step, self._tuned_weights())
             else:
                 state.without_best += 1
-        return seen.dev
 
     def _out_of_patience(self) -> bool:
         return out_of_patience(self.state.history, self.state.without_best, self.s)

@@ -20,6 +20,7 @@ from mlsg.objectives.interface import Ground, Origin
 from mlsg.prepare import stream_sentences
 from mlsg.report.card import card
 from mlsg.report.provenance import provenance_in
+from mlsg.train.before import before_training
 from mlsg.train.dev import Probe, dev_probe, sample_probe
 from mlsg.train.draws import seed_of
 from mlsg.train.loop import Run, State, fit
@@ -111,7 +112,8 @@ def _trained(order: Order, base: Backbone, scratch: Path, pace: Pace, team: Team
             parameter.requires_grad_(False)
     where = f"{accelerator.device}" if team.size == 1 else f"{team.size} processes, {accelerator.device.type}"
     console.note(f"training {order.base_name} ({order.objective.label}) on {len(text)} sentences, {where}")
-    run = Run(tuned, objective, text, probe, settings, encoder, scratch, pace, accelerator, team)
+    first = partial(before_training, order, longest, team)
+    run = Run(tuned, objective, text, probe, settings, encoder, scratch, pace, accelerator, team, first)
     keep_freed_memory()
     return Trained(tuned, fit(run), text)
 

@@ -210,6 +210,17 @@ def test_ranks_of_a_launcher_train_one_encoder_and_the_first_one_talks(place: Pl
     assert place.workspace.last("train") == made
 
 
+def test_processes_share_what_another_training_has_measured_of_the_base(place: Place) -> None:
+    few = ("--set", "train.max_steps=4", "--set", "train.dev_every=2", "--processes", "2")
+    for seed in ("1", "2"):
+        done = place.run("--seed", seed, *few)
+        assert done.code == 0, done.err
+    assert len(place.workspace.artefacts("measurements")) == 1
+    first, second = (json.loads((made.folder / "history.json").read_text()) for made in place.encoders())
+    assert first["measurements"][0] == second["measurements"][0]
+    assert first["measurements"][1] != second["measurements"][1]
+
+
 def test_ranks_that_are_asked_for_different_encoders_end_with_one_line(place: Place) -> None:
     port = free_port()
     started = [launched(place, rank, port, "--seed", str(rank)) for rank in range(2)]

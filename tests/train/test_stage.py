@@ -7,6 +7,7 @@ import math
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from mlsg.hub import Hub
 from mlsg.model.encoder import Encoder
 from mlsg.recipes import Recipe, load_recipe
 from mlsg.train import train
+from mlsg.train.dev import Measurement, Probe
 from mlsg.train.pace import Pace
 from mlsg.workspace import Workspace
 from tests.tiny_models import SENTENCES, tiny_bert, tiny_xlmr
@@ -99,6 +101,56 @@ def test_dev_scores_are_those_of_the_saved_encoder(workspace: Workspace, catalog
     assert spearmanr(cosines, [score for *_, score in PAIRS]).statistic == pytest.approx(
         made.facts["best_dev"], abs=2e-3
     )
+
+
+def measured_at_steps(
+    monkeypatch: pytest.MonkeyPatch, workspace: Workspace, catalog: Catalog, wanted: Recipe
+) -> tuple[int, list[dict[str, Any]]]:
+    """How often dev was measured in a training, and its history."""
+    plain, calls = Probe.measure, []
+
+    def measure(probe: Probe, *given: Any) -> Measurement:
+        calls.append(probe)
+        return plain(probe, *given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Probe, "measure", measure)
+        made = trained(workspace, catalog, wanted)
+    return len(calls), json.loads((made.folder / "history.json").read_text())["measurements"]
+
+
+def test_the_base_is_measured_once_for_all_seeds_and_settings_of_training(
+    workspace: Workspace, catalog: Catalog, folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    measured = partial(measured_at_steps, monkeypatch)
+    count, history = measured(workspace, catalog, recipe(folder))
+    assert count == len(history) > 2
+    for changed in ("train.seed=2", "train.learning_rate=1e-4", "objective.loss=base"):
+        count, again = measured(workspace, catalog, recipe(folder, changed))
+        assert count == len(again) - 1
+        assert again[0] == history[0]
+    second = recipe(folder, "train.seed=2")
+    count, alone = measured(Workspace(tmp_path / "alone"), catalog, second)
+    assert count == len(alone)
+    assert (0, alone) == measured(workspace, catalog, second)
+    for changed in ("encoder.pooling=mean", "encoder.layer=1", "train.precision=bf16", "train.max_length=5"):
+        count, other = measured(workspace, catalog, recipe(folder, changed))
+        assert count == len(other)
+    assert len(workspace.artefacts("measurements")) == 5
+
+
+def test_another_base_or_dev_set_is_measured_anew(
+    workspace: Workspace, catalog: Catalog, folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    measured_at_steps(monkeypatch, workspace, catalog, recipe(folder))
+    other = recipe(tiny_bert(tmp_path / "other" / "tiny", seed=5))
+    count, history = measured_at_steps(monkeypatch, workspace, catalog, other)
+    assert count == len(history)
+    dev = tmp_path / "langs" / "dev.tsv"
+    dev.write_text(dev.read_text(encoding="utf-8").replace("\t5.0\n", "\t4.5\n"), encoding="utf-8")
+    count, history = measured_at_steps(monkeypatch, workspace, catalog, recipe(folder))
+    assert count == len(history)
+    assert len(workspace.artefacts("measurements")) == 3
 
 
 def test_provenance_says_where_it_comes_from_and_holds_no_path(
