@@ -16,15 +16,18 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
-from mlsg.artefact import Artefact
+from mlsg.artefact import Artefact, Request
 from mlsg.data.pairs import GradedPairs
+from mlsg.model.encoder import Encoder
 from mlsg.objectives.views import GuideViews
 from mlsg.pipeline import Surroundings, run_prepare, surroundings
 from mlsg.prepare import read_sentences
 from mlsg.recipes import Recipe, load_recipe
 from mlsg.train import loop as training_loop
 from mlsg.train import train
+from mlsg.train.checkpoints import save_best
 from mlsg.train.loop import Run
+from mlsg.workspace import Workspace
 from tests.benchmarks import material
 
 _DEV = "bench.en"
@@ -36,6 +39,7 @@ class Ours:
 
     loop: training_loop._Loop
     texts: Sequence[str]
+    workspace: Workspace
 
     @property
     def guide_in_step(self) -> bool:
@@ -68,6 +72,20 @@ class Ours:
         """One checkpoint."""
         self.loop._save()
 
+    def save_best(self) -> None:
+        """The weights, as they are kept when dev is better than ever."""
+        save_best(self.loop.r.scratch, self.loop.state.step, self.loop._tuned_weights())
+
+    def finish(self) -> None:
+        """What follows the last step: an encoder, saved and hashed and published."""
+
+        def make(folder: Path, scratch: Path) -> dict[str, object]:
+            wanted = self.loop.r.encoder
+            Encoder(self.loop.r.tuned, wanted.pooling, wanted.layer).save(folder, {})
+            return {}
+
+        self.workspace.build(Request("encoders", 1, "finished", {}, {}, {}), make)
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -96,7 +114,7 @@ class Setting:
                 loop = training_loop._Loop(begun.run)
                 loop.module.train()
                 loop._rehearse()
-                return Ours(loop, read_sentences(self.sentences))
+                return Ours(loop, read_sentences(self.sentences), self.around.workspace)
         raise RuntimeError("the encoder was there already: take a fresh workspace")
 
     def train(self, recipe: Recipe) -> Artefact:

@@ -43,13 +43,22 @@ class Comparison:
 
 
 def alternate(
-    ours: Callable[[], object], theirs: Callable[[], object], *, pairs: int = 5, warmup: int = 1
+    ours: Callable[[], object],
+    theirs: Callable[[], object],
+    *,
+    pairs: int = 5,
+    warmup: int = 1,
+    ready: Callable[[], object] = lambda: None,
 ) -> Comparison:
-    """Run both `pairs` times, each in turn being first; `warmup` runs of each before that are not counted."""
+    """Run both `pairs` times, each in turn being first; `warmup` runs of each before that are not counted.
+
+    `ready` is called before every run: it may wait for another process to come as far.
+    """
     seconds: tuple[list[float], list[float]] = ([], [])
     processor: tuple[list[float], list[float]] = ([], [])
     for pair in range(-warmup, pairs):
         for side in (0, 1) if pair % 2 else (1, 0):
+            ready()
             began = time.process_time()
             spent = timed((ours, theirs)[side])
             if pair >= 0:
