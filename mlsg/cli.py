@@ -108,6 +108,12 @@ def train(
         str | None, typer.Option("--lang", help="Train on the last sentences prepared of this language.")
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of every draw.")] = None,
+    seeds: Annotated[
+        str | None, typer.Option("--seeds", help="An encoder for each of several seeds: 1,2,5 or 1-8.")
+    ] = None,
+    at_once: Annotated[
+        int, typer.Option("--at-once", min=1, help="With --seeds: so many at a time, each on its part of the cores.")
+    ] = 1,
     processes: ProcessesOption = 1,
     recipe: RecipeOption = "zero_shot",
     set_: SetOption = None,
@@ -116,13 +122,20 @@ def train(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
 ) -> None:
     """An encoder trained on the sentences prepared last."""
-    from mlsg.pipeline import last_sentences, run_train
+    from mlsg.pipeline import last_sentences, run_train, run_train_seeds
     from mlsg.recipes import load_recipe
     from mlsg.report.stages import print_encoder
+    from mlsg.train.seeds import check_seeds
 
+    several = check_seeds(seeds, seed, at_once)
     assignments = _assignments(set_, train__model=model, train__seed=seed)
     around = _surroundings(workspace, langs_dir, data_root, processes)
-    print_encoder(run_train(load_recipe(recipe, assignments), around, last_sentences(around, lang)))
+    settings, sentences = load_recipe(recipe, assignments), last_sentences(around, lang)
+    if several:
+        for encoder in run_train_seeds(settings, around, sentences, several, at_once):
+            print_encoder(encoder)
+    else:
+        print_encoder(run_train(settings, around, sentences))
 
 
 @app.command("eval")

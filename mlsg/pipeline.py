@@ -13,7 +13,7 @@ from mlsg.catalog import Catalog, load_catalog
 from mlsg.errors import SettingError
 from mlsg.evaluate import evaluate
 from mlsg.prepare import prepare
-from mlsg.train import train
+from mlsg.train import train, train_seeds
 from mlsg.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -69,6 +69,24 @@ def run_train(recipe: Recipe, around: Surroundings, sentences: Artefact | None) 
     )
     around.workspace.remember("train", artefact)
     return artefact
+
+
+def run_train_seeds(
+    recipe: Recipe, around: Surroundings, sentences: Artefact | None, seeds: Sequence[int], at_once: int
+) -> list[Artefact]:
+    """An encoder for each seed, the last of them remembered as the last one."""
+    artefacts = train_seeds(
+        recipe,
+        seeds,
+        workspace=around.workspace,
+        sentences=sentences,
+        catalog=around.catalog,
+        data_root=around.data_root,
+        processes=around.processes,
+        at_once=at_once,
+    )
+    around.workspace.remember("train", artefacts[-1])
+    return artefacts
 
 
 def run_recipe(recipe: Recipe, around: Surroundings) -> Scores:

@@ -19,10 +19,11 @@ from mlsg.model.locate import local_folder
 from mlsg.settings import table_of
 from mlsg.train.outside import place_from_environment
 from mlsg.train.pace import Pace
+from mlsg.train.seeds import train_at_once
 from mlsg.train.starting import Job, train_on
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from mlsg.artefact import Artefact
@@ -102,7 +103,45 @@ def train(
             made = take_part(crew, order, workspace, pace)
         assert made is not None  # the others have left
         return made
-    order = _order(recipe, workspace, sentences, catalog, data_root)
+    return encoder_of(_order(recipe, workspace, sentences, catalog, data_root), workspace, pace, processes)
+
+
+def train_seeds(
+    recipe: Recipe,
+    seeds: Sequence[int],
+    *,
+    workspace: Workspace,
+    sentences: Artefact | None,
+    catalog: Catalog,
+    data_root: Path | None,
+    pace: Pace = Pace(),
+    processes: int = 1,
+    at_once: int = 1,
+) -> list[Artefact]:
+    """An encoder of `recipe` for each seed, in their order; `at_once` are trained at the same time, a process each.
+
+    A seed that fails leaves the others to go on. Raises as `train`, and SettingError for what cannot be together.
+    """
+    if place_from_environment() is not None:
+        raise SettingError("several seeds under a launcher", "launch mlsg train --seed once for each")
+    if at_once > 1 and processes > 1:
+        raise SettingError(
+            f"{at_once} seeds at once on {processes} processes each", "give one of --at-once, --processes"
+        )
+    orders = []
+    for seed in seeds:
+        wanted = replace(recipe, train=replace(recipe.train, seed=seed))
+        orders.append(_order(wanted, workspace, sentences, catalog, data_root))
+    if not orders[0].objective.trains:
+        raise SettingError(f'objective "{orders[0].objective.label}" has no seed', "train without --seeds")
+    if at_once > 1:
+        missing = [order for order in orders if workspace.find(order.request) is None]
+        train_at_once({order.recipe.train.seed: Job(order, workspace, pace) for order in missing}, at_once)
+    return [encoder_of(order, workspace, pace, processes) for order in orders]
+
+
+def encoder_of(order: Order, workspace: Workspace, pace: Pace, processes: int) -> Artefact:
+    """The encoder that is ordered, trained here or on so many processes of this host."""
     if processes > 1 and order.objective.trains:
         found = workspace.find(order.request)
         if found is None:

@@ -64,7 +64,7 @@ def train_on(processes: int, job: Job) -> None:
         raise SettingError(f"{processes} processes for batches of {batch} sentences", f"start at most {batch}")
     workers: list[_Worker] = []
     try:
-        with _deaf_to_interrupts():
+        with deaf_to_interrupts():
             workers.extend(_started(rank, processes, job) for rank in range(processes))
         _see_through(workers)
     finally:
@@ -122,10 +122,13 @@ def _raise_reason(workers: Sequence[_Worker]) -> None:
     for worker in workers:
         if not worker.heard and not worker.done and not worker.failure:
             worker.process.join(_SETTLE_SECONDS)
-            raise ProcessLostError(f"process {worker.rank} of {len(workers)} {_ending(worker.process.exitcode)}", GO_ON)
+            raise ProcessLostError(
+                f"process {worker.rank} of {len(workers)} {how_it_ended(worker.process.exitcode)}", GO_ON
+            )
 
 
-def _ending(code: int | None) -> str:
+def how_it_ended(code: int | None) -> str:
+    """The end of a process that should have gone on, in words that follow its name."""
     if code is None or code >= 0:
         return f"ended without a word (exit code {code})"
     name = signal.Signals(-code).name
@@ -185,7 +188,7 @@ def _work(rank: int, size: int, pipe: connection.Connection, job: Job) -> None:
 
 
 @contextlib.contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
+def deaf_to_interrupts() -> Iterator[None]:
     """What is started here inherits that Ctrl-C is for the starter alone, which ends the others in order."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -5,7 +5,8 @@
     python -m tests.benchmarks.bench_recipe --device cuda --full            # on a GPU
     python -m tests.benchmarks.bench_recipe --full --seeds 8                # eight seeds really run
 
-Without --full each part is measured on a sample (`recipe_parts`), steps and dev evaluations in alternating pairs. With
+Without --full each part is measured on a sample (`recipe_parts`), steps and dev evaluations in alternating pairs, each
+side in a process of its own. With
 --unsorted-dev the other side does not sort its dev sentences by length; the library of the authors' script does. Eight
 seeds are one after the other here; several at a time are in `bench_seeds`.
 """
@@ -21,6 +22,7 @@ from tests.benchmarks import material, ours, straightforward
 from tests.benchmarks.machine import describe
 from tests.benchmarks.ratio import Comparison, timed
 from tests.benchmarks.recipe_parts import Sizes, measure
+from tests.benchmarks.sides import lanes
 
 _SEEDS = 8
 
@@ -57,24 +59,21 @@ def main(arguments: list[str] | None = None) -> None:
     ours.check_device(given.device)
     print(describe())
     name = f"{given.shape}, {given.precision} against float32, {given.device}"
-    with TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        if given.full:
-            mine, theirs = full(given.shape, given.precision, given.seeds, given.device, folder)
-            ratio = Comparison(tuple(mine), tuple(theirs)).ratio
-            print(f"whole recipe, {name}, really run: ratio {ratio:.2f}")
-            print(f"{len(mine)} seeds: mlsg {sum(mine):.1f} s, ratio {sum(theirs) / sum(mine):.2f}")
-            return
-        sizes = Sizes(given.pairs, given.sample, given.dev, sorted_dev=not given.unsorted_dev)
-        found = measure(given.shape, given.precision, sizes, given.device, folder)
-    print(found.step.line(f"a step, {given.pairs} pairs"))
-    print(found.dev.line(f"dev, {given.dev} pairs of sentences"))
-    print(f"mlsg, from parts: {found.ours.line()}")
-    print(f"straightforward, from parts: {found.theirs.line()}")
+    if given.full:
+        with TemporaryDirectory() as folder:
+            fast, plain = full(given.shape, given.precision, given.seeds, given.device, Path(folder))
+        ratio = Comparison(tuple(fast), tuple(plain)).ratio
+        print(f"whole recipe, {name}, really run: ratio {ratio:.2f}")
+        print(f"{len(fast)} seeds: mlsg {sum(fast):.1f} s, ratio {sum(plain) / sum(fast):.2f}")
+        return
+    sizes = Sizes(given.pairs, given.sample, given.dev, sorted_dev=not given.unsorted_dev)
+    task = sizes.task(given.shape, given.precision, given.device)
+    with lanes("mlsg", task) as mine, lanes("straightforward", task) as theirs:
+        found = measure(mine, theirs, sizes)
+    print("\n".join(found.lines()))
     for seeds in (1, _SEEDS):
-        what = "whole recipe" if seeds == 1 else f"{seeds} seeds"
-        spent = found.ours.seconds(seeds)
-        ratio = found.theirs.seconds(seeds) / spent
+        what = "whole recipe" if seeds == 1 else f"{seeds} seeds, one after the other"
+        spent, ratio = found.ours.seconds(seeds), found.ratio(seeds)
         print(f"{what}, {name}, put together from parts: mlsg {spent:.0f} s, ratio {ratio:.2f}")
 
 

@@ -1,82 +1,54 @@
-"""(a) Eight seeds, several at a time with one thread each: mlsg against the straightforward procedure run the same way.
+"""(a) Eight seeds: mlsg, two at a time with one thread each, against the straightforward procedure.
 
-    python -m tests.benchmarks.bench_seeds --shape mbert --beside 2
+    python -m tests.benchmarks.bench_seeds --shape mbert
 
-Each of the processes measures the parts of both sides (`recipe_parts`), and waits before each measurement until the
-others have come as far: what is timed always runs beside its like. Trainings that run at the same time share out the
-views, and each of them measures the base; those that begin later find both.
+`mlsg train --seeds 1-8 --at-once 2` is what is put together here from measured parts (`recipe_parts`): the processes of
+one side do each part at the same time. Trainings that run together share out the views, and each of them measures the
+base; those that begin later find both. The other side is measured in two ways, each in alternating pairs with mlsg: two
+trainings at a time as well, and one after the other on all cores, which is how a script is run.
 """
 
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
-from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from threading import Barrier
 
 from tests.benchmarks.machine import describe
-from tests.benchmarks.recipe_parts import Measured, Sizes, mean_parts, measure
-
-_HOURS = 3600.0
+from tests.benchmarks.recipe_parts import Sizes, measure, measure_again
+from tests.benchmarks.sides import lanes
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Print the machine, the parts and the ratio."""
+    """Print the machine, the parts and the ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shape", choices=["mbert", "starter", "tiny"], default="mbert")
     parser.add_argument("--precision", choices=["bf16", "float32"], default="bf16")
-    parser.add_argument("--beside", type=int, default=2, help="trainings at a time")
+    parser.add_argument("--at-once", type=int, default=2, help="trainings at a time")
     parser.add_argument("--seeds", type=int, default=8)
-    parser.add_argument("--pairs", type=int, default=6)
+    parser.add_argument("--pairs", type=int, default=4)
     parser.add_argument("--steps", type=int, default=4, help="steps of one measurement")
     parser.add_argument("--sample", type=int, default=1024)
     parser.add_argument("--dev", type=int, default=300)
     given = parser.parse_args(arguments)
     print(describe())
     sizes = Sizes(given.pairs, given.sample, given.dev, given.steps)
-    found = beside(given.shape, given.precision, sizes, given.beside)
-    for number, each in enumerate(found):
-        print(each.step.line(f"process {number}, a step, {given.pairs} pairs of {given.steps} steps"))
-        print(each.dev.line(f"process {number}, dev, {given.dev} pairs of sentences"))
-    mine, theirs = mean_parts([each.ours for each in found]), mean_parts([each.theirs for each in found])
-    print(f"mlsg, from parts: {mine.line()}")
-    print(f"straightforward, from parts: {theirs.line()}")
-    spent = mine.seconds(given.seeds, given.beside)
-    ratio = theirs.seconds(given.seeds, given.beside) / spent
-    name = f"{given.seeds} seeds, {given.beside} at a time with one thread each"
-    print(f"{name}, {given.shape}, {given.precision} against float32: mlsg {spent:.0f} s, ratio {ratio:.2f}")
-
-
-def beside(shape: str, precision: str, sizes: Sizes, processes: int) -> list[Measured]:
-    """What each of so many processes has measured while the others did."""
-    context = multiprocessing.get_context("spawn")
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = "1"  # inherited, and read before torch is there
-    try:
-        with (
-            context.Manager() as manager,
-            ProcessPoolExecutor(processes, mp_context=context) as pool,
-        ):
-            barrier = manager.Barrier(processes)
-            begun = [pool.submit(_one, shape, precision, sizes, seed, barrier) for seed in range(1, processes + 1)]
-            return [each.result() for each in begun]
-    finally:
-        if before is None:
-            del os.environ["OMP_NUM_THREADS"]
-        else:
-            os.environ["OMP_NUM_THREADS"] = before
-
-
-def _one(shape: str, precision: str, sizes: Sizes, seed: int, barrier: Barrier) -> Measured:
-    with TemporaryDirectory() as folder:
-        try:
-            return measure(shape, precision, sizes, "cpu", Path(folder), seed=seed, ready=lambda: barrier.wait(_HOURS))
-        except BaseException:
-            barrier.abort()  # or the others would wait for hours
-            raise
+    task = sizes.task(given.shape, given.precision, "cpu")
+    with (
+        lanes("mlsg", task, count=given.at_once, threads=1) as mine,
+        lanes("straightforward", task, count=given.at_once, threads=1) as theirs,
+    ):
+        beside = measure(mine, theirs, sizes)
+        alone = theirs.first()
+        alone.do("threads", os.cpu_count())
+        script = measure_again(beside, mine, alone, sizes)
+    name = f"{given.seeds} seeds, {given.shape}, {given.precision} against float32, mlsg {given.at_once} at a time"
+    for found, their, how in (
+        (beside, given.at_once, f"{given.at_once} at a time too"),
+        (script, 1, "one after the other on all cores"),
+    ):
+        print("\n".join(found.lines(f"straightforward, {how}")))
+        spent, ratio = found.ours.seconds(given.seeds, given.at_once), found.ratio(given.seeds, given.at_once, their)
+        print(f"{name}, straightforward {how}: mlsg {spent:.0f} s, ratio {ratio:.2f}")
 
 
 if __name__ == "__main__":

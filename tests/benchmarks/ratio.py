@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 import torch
@@ -43,29 +43,32 @@ class Comparison:
 
 
 def alternate(
-    ours: Callable[[], object],
-    theirs: Callable[[], object],
-    *,
-    pairs: int = 5,
-    warmup: int = 1,
-    ready: Callable[[], object] = lambda: None,
+    ours: Callable[[], object], theirs: Callable[[], object], *, pairs: int = 5, warmup: int = 1
 ) -> Comparison:
-    """Run both `pairs` times, each in turn being first; `warmup` runs of each before that are not counted.
-
-    `ready` is called before every run: it may wait for another process to come as far.
-    """
-    seconds: tuple[list[float], list[float]] = ([], [])
+    """Run both `pairs` times, each in turn being first; `warmup` runs of each before that are not counted."""
     processor: tuple[list[float], list[float]] = ([], [])
+
+    def run(side: int, work: Callable[[], object]) -> float:
+        began = time.process_time()
+        spent = timed(work)
+        processor[side].append(time.process_time() - began)
+        return spent
+
+    found = take_turns(lambda: run(0, ours), lambda: run(1, theirs), pairs=pairs, warmup=warmup)
+    counted = zip(*(side[warmup:] for side in processor), strict=True)
+    steadier = median(theirs / max(ours, 1e-9) for ours, theirs in counted)
+    return replace(found, processor=None if torch.cuda.is_available() else steadier)
+
+
+def take_turns(ours: Callable[[], float], theirs: Callable[[], float], *, pairs: int, warmup: int = 1) -> Comparison:
+    """As `alternate`, of two sides that tell the seconds themselves."""
+    seconds: tuple[list[float], list[float]] = ([], [])
     for pair in range(-warmup, pairs):
         for side in (0, 1) if pair % 2 else (1, 0):
-            ready()
-            began = time.process_time()
-            spent = timed((ours, theirs)[side])
+            spent = (ours, theirs)[side]()
             if pair >= 0:
                 seconds[side].append(spent)
-                processor[side].append(time.process_time() - began)
-    steadier = median(theirs / max(ours, 1e-9) for ours, theirs in zip(*processor, strict=True))
-    return Comparison(tuple(seconds[0]), tuple(seconds[1]), None if torch.cuda.is_available() else steadier)
+    return Comparison(tuple(seconds[0]), tuple(seconds[1]))
 
 
 def timed(work: Callable[[], object]) -> float:

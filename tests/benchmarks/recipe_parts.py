@@ -7,18 +7,19 @@ best of dev five times; mlsg also writes checkpoints, at its own pace, and an en
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from statistics import mean, median
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import median
 
 from mlsg.train.pace import Pace
-from tests.benchmarks import material, ours, straightforward
-from tests.benchmarks.ratio import Comparison, alternate, timed
+from tests.benchmarks import material
+from tests.benchmarks.ratio import Comparison, take_turns
+from tests.benchmarks.sides import Lanes, Task
 
 _BATCH = 16
 _DEV_EVERY = 50
 _BESTS = 5
+_WARMUP = 1
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,10 @@ class Sizes:
     """Steps of one measurement of a pair."""
     sorted_dev: bool = True
 
+    def task(self, shape: str, precision: str, device: str) -> Task:
+        """What both sides are told."""
+        return Task(shape, precision, device, whole_steps(), self.sample, self.dev, self.sorted_dev)
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -66,96 +71,92 @@ class Measured:
     step: Comparison
     dev: Comparison
 
+    def ratio(self, seeds: int, beside: int = 1, their_beside: int = 1) -> float:
+        """Of the times of so many trainings."""
+        return self.theirs.seconds(seeds, their_beside) / self.ours.seconds(seeds, beside)
 
-def measure(
-    shape: str,
-    precision: str,
-    sizes: Sizes,
-    device: str,
-    folder: Path,
-    *,
-    seed: int = 1,
-    ready: Callable[[], object] = lambda: None,
-) -> Measured:
-    """Measure in `folder`; `ready` is called before each measurement and may wait for another process."""
-    base = material.base_folder(shape, folder)
-    everything, dev = material.sentences(), material.dev_pairs()
-    steps = math.ceil(len(everything) / _BATCH)
-    sample, dev_sample = material.sentences(sizes.sample), material.dev_pairs(sizes.dev)
-    begun: list[ours.Ours] = []
-    plain: list[straightforward.Straightforward] = []
+    def lines(self, theirs: str = "straightforward") -> list[str]:
+        """What is printed of it."""
+        return [
+            self.step.line("a step", theirs=theirs),
+            self.dev.line("dev, of the sample of pairs", theirs=theirs),
+            f"mlsg, from parts: {self.ours.line()}",
+            f"{theirs}, from parts: {self.theirs.line()}",
+        ]
 
-    def once(work: Callable[[], object]) -> float:
-        ready()
-        return timed(work)
 
-    with ours.on(device):
-        place = ours.setting(folder / "ours", base, sample, dev_sample)
-        first = once(lambda: place.begin(precision=precision, seed=1000 + seed))
-        again = once(lambda: begun.append(place.begin(precision=precision, seed=seed)))
-    loading = once(lambda: plain.append(straightforward.start(base, steps, device=device, seed=seed)))
-    fast, slow = begun[0], plain[0]
-    slow.sorted_dev = sizes.sorted_dev
-    step = _steps(fast, slow, sizes, ready)
-    evaluation = alternate(
-        fast.measure, lambda: slow.evaluate(dev_sample), pairs=sizes.pairs // 2, warmup=0, ready=ready
-    )
-    checkpoint, best, finish = (once(work) for work in (fast.save, fast.save_best, fast.finish))
-    saving = once(lambda: slow.save(folder / "saved"))
+def whole_steps() -> int:
+    """Steps of the recipe: 1,079 where STS-B is there."""
+    return math.ceil(len(material.sentences()) / _BATCH)
 
-    share = len(dev.scores) / len(dev_sample.scores)
-    later = math.ceil(steps / _DEV_EVERY)
-    stepping, measuring = steps * median(step.ours), share * median(evaluation.ours)
-    written = _checkpoints(steps, stepping + later * measuring, checkpoint, fast.checkpoint_size)
-    mine = Parts(
-        {"views": max(0.0, first - again) * len(set(everything)) / len(sample)},
+
+def measure(mine: Lanes, theirs: Lanes, sizes: Sizes) -> Measured:
+    """Measure the processes of both sides, which have done nothing yet, in alternating pairs where that can be."""
+    with_views, begun = mine.do("begin with views"), mine.do("begin")
+    loading = theirs.do("begin")
+    step, dev = _steps(mine, theirs, sizes, 0), _evaluations(mine, theirs, sizes)
+    checkpoint, best, encoder = (mine.do(what) for what in ("checkpoint", "best", "encoder"))
+    everything = material.sentences()
+    views = max(0.0, with_views - begun) * len(set(everything)) / sizes.sample
+    stepping, measuring, later = _whole(step.ours, dev.ours, sizes)
+    written = _checkpoints(stepping + later * measuring, checkpoint, mine.ask("bytes of a checkpoint"))
+    parts = Parts(
+        {"views": views},
         {"dev before": measuring},
         {
-            "loading": again,
+            "loading": begun,
             "steps": stepping,
             "dev": later * measuring,
             "checkpoints": written * checkpoint,
             "bests": _BESTS * best,
-            "encoder": finish,
+            "encoder": encoder,
         },
     )
-    theirs = {
-        "loading": loading,
-        "steps": steps * median(step.theirs),
-        "dev": (1 + later) * share * median(evaluation.theirs),
-        "bests": _BESTS * saving,
-    }
-    return Measured(mine, Parts({}, {}, theirs), step, evaluation)
+    return Measured(parts, _plain_parts(step, dev, sizes, loading, theirs.do("best")), step, dev)
 
 
-def mean_parts(parts: Sequence[Parts]) -> Parts:
-    """The mean of what several processes have measured."""
+def measure_again(found: Measured, mine: Lanes, theirs: Lanes, sizes: Sizes) -> Measured:
+    """The same processes of mlsg against other ones, which have begun; of mlsg, steps and dev are measured again."""
+    step, dev = _steps(mine, theirs, sizes, sizes.steps * (sizes.pairs + _WARMUP)), _evaluations(mine, theirs, sizes)
+    stepping, measuring, later = _whole(step.ours, dev.ours, sizes)
+    each = {**found.ours.each, "steps": stepping, "dev": later * measuring}
+    parts = replace(found.ours, first={"dev before": measuring}, each=each)
+    theirs_ = _plain_parts(step, dev, sizes, found.theirs.each["loading"], theirs.do("best"))
+    return Measured(parts, theirs_, step, dev)
 
-    def means(tables: Sequence[dict[str, float]]) -> dict[str, float]:
-        return {name: mean(table[name] for table in tables) for name in tables[0]}
 
-    return Parts(*(means([getattr(part, kind) for part in parts]) for kind in ("shared", "first", "each")))
+def _plain_parts(step: Comparison, dev: Comparison, sizes: Sizes, loading: float, best: float) -> Parts:
+    stepping, measuring, later = _whole(step.theirs, dev.theirs, sizes)
+    each = {"loading": loading, "steps": stepping, "dev": (1 + later) * measuring, "bests": _BESTS * best}
+    return Parts({}, {}, each)
 
 
-def _steps(
-    fast: ours.Ours, slow: straightforward.Straightforward, sizes: Sizes, ready: Callable[[], object]
-) -> Comparison:
-    """Seconds of a step; a measurement is of several steps, on the same batches on both sides."""
-    warmup = max(1, 2 // sizes.steps)
-    batches = iter([fast.texts_of(step) for step in range(sizes.steps * (sizes.pairs + warmup))])
-    found = alternate(
-        lambda: [fast.step() for _ in range(sizes.steps)],
-        lambda: [float(slow.step(next(batches))) for _ in range(sizes.steps)],
+def _whole(step: Sequence[float], dev: Sequence[float], sizes: Sizes) -> tuple[float, float, int]:
+    """Seconds of all steps and of one whole dev evaluation, and how often dev is measured after the first time."""
+    steps, share = whole_steps(), len(material.dev_pairs().scores) / sizes.dev
+    return steps * median(step), share * median(dev), math.ceil(steps / _DEV_EVERY)
+
+
+def _steps(mine: Lanes, theirs: Lanes, sizes: Sizes, first: int) -> Comparison:
+    """Seconds of a step; a measurement is of several, on the same batches on both sides."""
+    begins = iter(range(first, first + sizes.steps * (sizes.pairs + _WARMUP), sizes.steps))
+    found = take_turns(
+        lambda: mine.do("step", sizes.steps),
+        lambda: theirs.do("step", mine.ask("texts", next(begins), sizes.steps)),
         pairs=sizes.pairs,
-        warmup=warmup,
-        ready=ready,
+        warmup=_WARMUP,
     )
-    return Comparison(*(tuple(seconds / sizes.steps for seconds in side) for side in (found.ours, found.theirs)))
+    ours, theirs_ = (tuple(seconds / sizes.steps for seconds in side) for side in (found.ours, found.theirs))
+    return Comparison(ours, theirs_)
 
 
-def _checkpoints(steps: int, seconds: float, cost: float, size: int) -> int:
+def _evaluations(mine: Lanes, theirs: Lanes, sizes: Sizes) -> Comparison:
+    return take_turns(lambda: mine.do("dev"), lambda: theirs.do("dev"), pairs=max(1, sizes.pairs // 2))
+
+
+def _checkpoints(seconds: float, cost: float, size: int) -> int:
     """How many a training of so many seconds writes, by its pace."""
-    pace, clock, written = Pace(), 0.0, 0
+    steps, pace, clock, written = whole_steps(), Pace(), 0.0, 0
     due = pace.before_first(size)
     for _ in range(steps // pace.every):
         clock += seconds * pace.every / steps

@@ -1,0 +1,166 @@
+"""Several trainings at the same time on this host, each in a process of its own with its part of the cores.
+
+Two trainings of one thread each leave fewer cores idle than one of two threads: while the one waits for memory the
+other computes. What they share (views, what is measured of the base) one of them makes, or all of them together. The
+process that starts them imports no torch; when it dies, they end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import multiprocessing
+import os
+import sys
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from multiprocessing import connection
+from multiprocessing.process import BaseProcess
+from typing import Any, TextIO
+
+from mlsg import console
+from mlsg.errors import MlsgError, SettingError
+from mlsg.train.failures import GO_ON, ProcessLostError, error_of, failure_of
+from mlsg.train.starting import Job, deaf_to_interrupts, how_it_ended
+
+_LEAVE_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class _Training:
+    seed: int
+    process: BaseProcess
+    pipe: connection.Connection
+
+
+def seeds_of(text: str) -> tuple[int, ...]:
+    """`"1-3,7"` -> (1, 2, 3, 7). Raises SettingError for anything else, and for a seed named twice."""
+    found: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.strip().partition("-")
+        try:
+            found += range(int(first), int(last or first) + 1)
+        except ValueError:
+            raise SettingError(f'"{text}" names no seeds', "write them as 1,2,5 or 1-8") from None
+    if not found or len(set(found)) < len(found):
+        raise SettingError(f'"{text}" names {"a seed twice" if found else "no seeds"}', "write them as 1,2,5 or 1-8")
+    return tuple(found)
+
+
+def check_seeds(seeds: str | None, seed: int | None, at_once: int) -> tuple[int, ...]:
+    """The seeds that a command line asks for, or none. Raises SettingError for options that do not go together."""
+    if seeds is None:
+        if at_once > 1:
+            raise SettingError("--at-once without --seeds", "name the seeds, as 1,2,5 or 1-8")
+        return ()
+    if seed is not None:
+        raise SettingError("--seed and --seeds", "give one of them")
+    return seeds_of(seeds)
+
+
+def train_at_once(jobs: Mapping[int, Job], at_once: int) -> None:
+    """Have the encoders of `jobs`, by their seeds, made, so many at a time; they are in the workspace afterwards.
+
+    A seed that fails does not stop the others. Raises what the first one raised that failed, ProcessLostError where it
+    died.
+    """
+    waiting, running, failed = list(jobs.items()), list[_Training](), dict[int, BaseException]()
+    try:
+        while waiting or running:
+            with deaf_to_interrupts():
+                while waiting and len(running) < at_once:
+                    running.append(_started(*waiting.pop(0), at_once))
+            for training in [each for each in running if each.pipe in connection.wait(e.pipe for e in running)]:
+                running.remove(training)
+                error = _outcome(training)
+                if error is not None:
+                    failed[training.seed] = error
+                    if len(failed) > 1 or waiting or running:
+                        console.note(f"seed {training.seed} failed: {error}")
+    finally:
+        for training in running:
+            training.process.terminate()
+        for training in running:
+            _gone(training)
+    for seed, error in failed.items():
+        raise _named(error, seed)
+
+
+def _started(seed: int, job: Job, at_once: int) -> _Training:
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(seed, job, at_once, there), daemon=True, name=f"mlsg-seed-{seed}")
+    process.start()
+    there.close()
+    return _Training(seed, process, here)
+
+
+def _outcome(training: _Training) -> BaseException | None:
+    """What a process that has spoken or ended raised, or None."""
+    try:
+        failure: dict[str, Any] | None = training.pipe.recv()
+    except (EOFError, ConnectionError):
+        _gone(training)
+        return ProcessLostError(f"the process {how_it_ended(training.process.exitcode)}", GO_ON)
+    _gone(training)
+    return None if failure is None else error_of(failure)
+
+
+def _gone(training: _Training) -> None:
+    training.process.join(_LEAVE_SECONDS)
+    if training.process.is_alive():
+        training.process.kill()
+        training.process.join()
+    training.pipe.close()
+
+
+def _named(error: BaseException, seed: int) -> BaseException:
+    if isinstance(error, MlsgError):
+        return type(error)(f"seed {seed}: {error.problem}", error.remedy)
+    return error
+
+
+def _work(seed: int, job: Job, at_once: int, pipe: connection.Connection) -> None:
+    """One process: what it tells through the pipe is None or its failure."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // at_once)))
+    sys.stderr = _Labelled(f"seed {seed}: ", sys.stderr)
+    failure = None
+    try:
+        from mlsg.train import encoder_of
+
+        encoder_of(job.order, job.workspace, job.pace, 1)
+    except BaseException as error:
+        failure = failure_of(error, 0)
+    with contextlib.suppress(OSError):
+        pipe.send(failure)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+class _Labelled(io.TextIOBase):
+    """A stream whose lines begin with a label: who says this, where several talk at the same time."""
+
+    def __init__(self, label: str, stream: TextIO) -> None:
+        self._label, self._stream, self._begun = label, stream, ""
+
+    def write(self, text: str) -> int:
+        """Pass on whole lines, each in one piece."""
+        *lines, self._begun = (self._begun + text).split("\n")
+        self._stream.write("".join(f"{self._label}{line}\n" for line in lines))
+        return len(text)
+
+    def flush(self) -> None:
+        """Pass on what was written."""
+        self._stream.flush()
+
+    def writelines(self, lines: Iterable[str]) -> None:  # type: ignore[override]
+        """One after the other."""
+        for line in lines:
+            self.write(line)
