@@ -18,6 +18,7 @@ def print_encoder(artefact: Artefact) -> None:
     facts = artefact.facts
     rows = [("encoder", artefact.name)]
     if facts.get("steps"):
+        rows.append(("seed", f"{artefact.settings['train']['seed']}"))
         rows.append(("steps", f"{facts['steps']:,} on {facts['sentences']:,} sentences in {artefact.seconds:.0f} s"))
     if facts.get("best_dev") is not None:
         rows.append(("dev Spearman", f"{points(facts['best_dev'])} at step {facts['best_step']}"))
