@@ -31,6 +31,7 @@ bench: $(READY)  ## ratios against plain code, some minutes each; LONG=1 for tho
 	$(PYTHON) -m tests.benchmarks.bench_step --shape starter --precision bf16
 	$(PYTHON) -m tests.benchmarks.bench_step --shape starter --precision float32
 	$(PYTHON) -m tests.benchmarks.bench_recipe --shape mbert
+	$(PYTHON) -m tests.benchmarks.bench_seeds --shape mbert
 	$(PYTHON) -m tests.benchmarks.bench_encode --shape mbert --precision bf16
 	$(PYTHON) -m tests.benchmarks.bench_prepare
 	$(PYTHON) -m tests.benchmarks.bench_processes --shape mbert

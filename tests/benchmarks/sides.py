@@ -115,7 +115,8 @@ def _mlsg(task: Task, seed: int, folder: Path) -> Mapping[str, Work]:
     begun: list[ours.Ours] = []
 
     def begin(begin_seed: int = seed) -> None:
-        begun[:] = [place.begin(precision=task.precision, seed=begin_seed)]
+        begun.clear()  # one training's memory is enough
+        begun.append(place.begin(precision=task.precision, seed=begin_seed))
 
     def training() -> ours.Ours:
         return begun[0]
