@@ -125,9 +125,9 @@ def train(
     from mlsg.pipeline import last_sentences, run_train, run_train_seeds
     from mlsg.recipes import load_recipe
     from mlsg.report.stages import print_encoder
-    from mlsg.train.seeds import check_seeds
+    from mlsg.seeds import seeds_to_train
 
-    several = check_seeds(seeds, seed, at_once)
+    several = seeds_to_train(seeds, seed, at_once)
     assignments = _assignments(set_, train__model=model, train__seed=seed)
     around = _surroundings(workspace, langs_dir, data_root, processes)
     settings, sentences = load_recipe(recipe, assignments), last_sentences(around, lang)
@@ -148,6 +148,10 @@ def evaluate(
             help="Encoder folder or hub id; default: the one trained last. Given twice: their paired difference too.",
         ),
     ] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option("--seeds", help="The encoders like the last one with these seeds, 1,2,5 or 1-8: their means."),
+    ] = None,
     pooling: Annotated[
         str | None, typer.Option("--pooling", help="Pooling of a plain transformers model: cls, mean, max, first_last.")
     ] = None,
@@ -160,15 +164,20 @@ def evaluate(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
 ) -> None:
     """Spearman per language, beside the standing baselines."""
-    from mlsg.pipeline import encoders_to_evaluate, run_eval
+    from mlsg.pipeline import encoders_to_evaluate, run_eval, run_eval_seeds
     from mlsg.recipes import load_recipe
-    from mlsg.report.output import print_scores
+    from mlsg.report.output import print_scores, print_seeds
+    from mlsg.seeds import seeds_to_evaluate
 
+    several = seeds_to_evaluate(seeds, encoder or (), pooling)
     assignments = _assignments(set_, eval__langs=langs.split(",") if langs else None)
     settings = load_recipe(recipe, assignments)
     around = _surroundings(workspace, langs_dir, data_root)
-    encoders = encoders_to_evaluate(settings, around, encoder or ())
-    print_scores([run_eval(settings, around, one, pooling) for one in encoders], json=json, markdown=markdown)
+    if several:
+        print_seeds(*run_eval_seeds(settings, around, several), json=json, markdown=markdown)
+    else:
+        encoders = encoders_to_evaluate(settings, around, encoder or ())
+        print_scores([run_eval(settings, around, one, pooling) for one in encoders], json=json, markdown=markdown)
 
 
 @app.command()

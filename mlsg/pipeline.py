@@ -12,6 +12,7 @@ from mlsg.artefact import Artefact
 from mlsg.catalog import Catalog, load_catalog
 from mlsg.errors import SettingError
 from mlsg.evaluate import evaluate
+from mlsg.evaluate.seeds import encoders_of_seeds, over_seeds
 from mlsg.prepare import prepare
 from mlsg.train import train, train_seeds
 from mlsg.workspace import Workspace
@@ -19,6 +20,7 @@ from mlsg.workspace import Workspace
 if TYPE_CHECKING:
     from mlsg.evaluate import Scores
     from mlsg.recipes import Recipe
+    from mlsg.report.seeds import SeedsSheet
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,15 @@ def run_eval(recipe: Recipe, around: Surroundings, encoder: str | Artefact, pool
     )
     around.workspace.remember("eval", scores.artefact)
     return scores
+
+
+def run_eval_seeds(recipe: Recipe, around: Surroundings, seeds: Sequence[int]) -> tuple[SeedsSheet, list[Scores]]:
+    """Scores of the encoders that differ from the last one in the seed alone, and their means."""
+    for code in recipe.eval.langs:
+        around.catalog.language(code)
+    encoders = encoders_of_seeds(last_encoder(around), seeds, around.workspace)
+    scores = [run_eval(recipe, around, encoder) for encoder in encoders]
+    return over_seeds(seeds, scores, around.workspace), scores
 
 
 def last_sentences(around: Surroundings, lang: str | None) -> Artefact:

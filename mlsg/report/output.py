@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mlsg import console
@@ -11,7 +11,9 @@ from mlsg.evaluate import Scores, compare
 from mlsg.files import readable_json, write_atomically
 from mlsg.report.differences import DifferenceSheet, difference_document, difference_grids
 from mlsg.report.scores_json import document
-from mlsg.report.tables import Grid, grids, legend, markdown, print_grids
+from mlsg.report.seeds import SPREAD, SeedsSheet, seeds_document, seeds_grids
+from mlsg.report.tables import Grid, grids, legend, print_grids
+from mlsg.report.tables import markdown as as_markdown
 
 STDOUT = "-"
 
@@ -22,30 +24,45 @@ def print_scores(scores: Sequence[Scores], *, json: str | None, markdown: str | 
     With `json` or `markdown` a file, it is written beside the table; with `-`, stdout holds nothing else.
     Raises SettingError when both want stdout, or a file cannot be written.
     """
+    differences = [compare(scores[0], other) for other in scores[1:]]
+    tables: list[tuple[list[Grid], list[str]]] = [(grids(one.sheet), legend(one.sheet)) for one in scores]
+    tables += [(difference_grids(difference), []) for difference in differences]
+    _give(tables, lambda: _json(scores, differences), json=json, markdown=markdown)
+
+
+def print_seeds(found: SeedsSheet, scores: Sequence[Scores], *, json: str | None, markdown: str | None) -> None:
+    """Print the means of several seeds, as `print_scores` does; `scores` are those of each."""
+    sheets = [one.sheet for one in scores]
+    _give(
+        [(seeds_grids(found), [SPREAD, *legend(found.sheet)])],
+        lambda: readable_json(seeds_document(found, sheets)),
+        json=json,
+        markdown=markdown,
+    )
+
+
+def _give(
+    tables: Sequence[tuple[list[Grid], list[str]]],
+    as_json: Callable[[], str],
+    *,
+    json: str | None,
+    markdown: str | None,
+) -> None:
     if json == STDOUT and markdown == STDOUT:
         raise SettingError("--json - and --markdown - both want stdout", "give one of them a file")
-    differences = [compare(scores[0], other) for other in scores[1:]]
     if json:
-        _put(json, _json(scores, differences))
+        _put(json, as_json())
     if markdown:
-        _put(markdown, _markdown(scores, differences))
+        _put(markdown, "\n".join(as_markdown(found, lines) for found, lines in tables))
     if STDOUT not in (json, markdown):
         out = console.stdout()
-        for one in scores:
-            print_grids(out, grids(one.sheet), legend(one.sheet))
-        for difference in differences:
-            print_grids(out, difference_grids(difference))
+        for found, lines in tables:
+            print_grids(out, found, lines)
 
 
 def _json(scores: Sequence[Scores], differences: Sequence[DifferenceSheet]) -> str:
     sheets = [one.sheet for one in scores]
     return readable_json(document(sheets[0]) if len(sheets) == 1 else difference_document(sheets, differences))
-
-
-def _markdown(scores: Sequence[Scores], differences: Sequence[DifferenceSheet]) -> str:
-    tables: list[tuple[list[Grid], list[str]]] = [(grids(one.sheet), legend(one.sheet)) for one in scores]
-    tables += [(difference_grids(difference), []) for difference in differences]
-    return "\n".join(markdown(found, lines) for found, lines in tables)
 
 
 def _put(where: str, text: str) -> None:

@@ -20,7 +20,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, TextIO
 
 from mlsg import console
-from mlsg.errors import MlsgError, SettingError
+from mlsg.errors import MlsgError
 from mlsg.train.failures import GO_ON, ProcessLostError, error_of, failure_of
 from mlsg.train.starting import Job, deaf_to_interrupts, how_it_ended
 
@@ -34,36 +34,11 @@ class _Training:
     pipe: connection.Connection
 
 
-def seeds_of(text: str) -> tuple[int, ...]:
-    """`"1-3,7"` -> (1, 2, 3, 7). Raises SettingError for anything else, and for a seed named twice."""
-    found: list[int] = []
-    for part in text.split(","):
-        first, _, last = part.strip().partition("-")
-        try:
-            found += range(int(first), int(last or first) + 1)
-        except ValueError:
-            raise SettingError(f'"{text}" names no seeds', "write them as 1,2,5 or 1-8") from None
-    if not found or len(set(found)) < len(found):
-        raise SettingError(f'"{text}" names {"a seed twice" if found else "no seeds"}', "write them as 1,2,5 or 1-8")
-    return tuple(found)
-
-
-def check_seeds(seeds: str | None, seed: int | None, at_once: int) -> tuple[int, ...]:
-    """The seeds that a command line asks for, or none. Raises SettingError for options that do not go together."""
-    if seeds is None:
-        if at_once > 1:
-            raise SettingError("--at-once without --seeds", "name the seeds, as 1,2,5 or 1-8")
-        return ()
-    if seed is not None:
-        raise SettingError("--seed and --seeds", "give one of them")
-    return seeds_of(seeds)
-
-
 def train_at_once(jobs: Mapping[int, Job], at_once: int) -> None:
     """Have the encoders of `jobs`, by their seeds, made, so many at a time; they are in the workspace afterwards.
 
-    A seed that fails does not stop the others. Raises what the first one raised that failed, ProcessLostError where it
-    died.
+    A seed that fails does not stop the others. At the end what the first of those that failed raised is raised,
+    ProcessLostError where its process died.
     """
     waiting, running, failed = list(jobs.items()), list[_Training](), dict[int, BaseException]()
     try:
@@ -71,7 +46,8 @@ def train_at_once(jobs: Mapping[int, Job], at_once: int) -> None:
             with deaf_to_interrupts():
                 while waiting and len(running) < at_once:
                     running.append(_started(*waiting.pop(0), at_once))
-            for training in [each for each in running if each.pipe in connection.wait(e.pipe for e in running)]:
+            spoken = connection.wait([training.pipe for training in running])
+            for training in [each for each in running if each.pipe in spoken]:
                 running.remove(training)
                 error = _outcome(training)
                 if error is not None:
@@ -83,8 +59,9 @@ def train_at_once(jobs: Mapping[int, Job], at_once: int) -> None:
             training.process.terminate()
         for training in running:
             _gone(training)
-    for seed, error in failed.items():
-        raise _named(error, seed)
+    for seed in jobs:
+        if seed in failed:
+            raise _named(failed[seed], seed)
 
 
 def _started(seed: int, job: Job, at_once: int) -> _Training:

@@ -9,32 +9,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mlsg.errors import SettingError
-from mlsg.train.seeds import check_seeds, seeds_of
 from tests.command import mlsg
 from tests.train.test_many_ranks import Place, ended, place  # noqa: F401 - a fixture
 
 FEW = ("--set", "train.max_steps=6")
 
 
-@pytest.mark.parametrize(
-    ("text", "seeds"), [("3", (3,)), ("1,2,5", (1, 2, 5)), ("1-4", (1, 2, 3, 4)), ("2-3, 8", (2, 3, 8))]
-)
-def test_seeds_are_listed_or_a_range(text: str, seeds: tuple[int, ...]) -> None:
-    assert seeds_of(text) == seeds
-
-
-@pytest.mark.parametrize("text", ["", "a", "1,,2", "4-1", "-3", "1,1", "1-3,2", "1.5"])
-def test_what_names_no_seeds_or_one_twice_is_refused(text: str) -> None:
-    with pytest.raises(SettingError, match="1-8"):
-        seeds_of(text)
-
-
-def test_options_that_do_not_go_together_are_refused(place: Place) -> None:  # noqa: F811
-    with pytest.raises(SettingError, match="--seed and --seeds"):
-        check_seeds("1-2", 3, 1)
-    with pytest.raises(SettingError, match="without --seeds"):
-        check_seeds(None, None, 2)
+def test_what_cannot_be_trained_together_is_refused(place: Place) -> None:  # noqa: F811
     done = place.run("--seeds", "1-2", "--at-once", "2", "--processes", "2")
     assert done.code == 2 and "--processes" in done.err
     done = mlsg(

@@ -1,0 +1,45 @@
+"""Which seeds a command line names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mlsg.errors import SettingError
+
+_FORM = "write them as 1,2,5 or 1-8"
+
+
+def seeds_of(text: str) -> tuple[int, ...]:
+    """`"1-3,7"` -> (1, 2, 3, 7). Raises SettingError for anything else, and for a seed named twice."""
+    found: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.strip().partition("-")
+        try:
+            found += range(int(first), int(last or first) + 1)
+        except ValueError:
+            raise SettingError(f'"{text}" names no seeds', _FORM) from None
+    if not found or len(set(found)) < len(found):
+        raise SettingError(f'"{text}" names {"a seed twice" if found else "no seeds"}', _FORM)
+    return tuple(found)
+
+
+def seeds_to_train(seeds: str | None, seed: int | None, at_once: int) -> tuple[int, ...]:
+    """Those of `mlsg train`, none without --seeds. Raises SettingError for options that do not go together."""
+    if seeds is None:
+        if at_once > 1:
+            raise SettingError("--at-once without --seeds", "name the seeds, as 1,2,5 or 1-8")
+        return ()
+    if seed is not None:
+        raise SettingError("--seed and --seeds", "give one of them")
+    return seeds_of(seeds)
+
+
+def seeds_to_evaluate(seeds: str | None, encoders: Sequence[str], pooling: str | None) -> tuple[int, ...]:
+    """Those of `mlsg eval`, none without --seeds. Raises SettingError for options that do not go together."""
+    if seeds is None:
+        return ()
+    if encoders or pooling:
+        raise SettingError(
+            f"--seeds and {'--encoder' if encoders else '--pooling'}", "--seeds is for encoders that mlsg trained here"
+        )
+    return seeds_of(seeds)
