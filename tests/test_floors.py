@@ -10,8 +10,8 @@ import pytest
 
 _PACKAGE = Path(__file__).resolve().parents[1] / "mlsg"
 _FLOORS = (
-    {"errors", "console", "files", "packaged", "settings"},
-    {"artefact", "workspace", "recipes", "declarations", "catalog", "hub"},
+    {"errors", "console", "files", "packaged", "settings", "seeds"},
+    {"artefact", "pieces", "workspace", "recipes", "declarations", "catalog", "hub"},
     {"model", "objectives", "data", "text"},
     {"prepare", "train", "pretraining", "evaluate", "report"},
     {"pipeline", "explain", "housekeeping", "faults"},
