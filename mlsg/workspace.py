@@ -30,7 +30,15 @@ from filelock import FileLock, Timeout
 from mlsg import console
 from mlsg.artefact import MANIFEST, Artefact, Request, damage, open_artefact
 from mlsg.errors import SettingError
-from mlsg.files import read_json, readable_json, sha256_file, sync, sync_tree, write_atomically
+from mlsg.files import (
+    read_json,
+    readable_json,
+    remove_leftovers,
+    sha256_file,
+    sync,
+    sync_tree,
+    write_atomically,
+)
 
 _PACKAGES = ("mlsg", "torch", "transformers", "tokenizers", "datasets", "numpy", "scipy", "accelerate", "sentencex")
 _DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST}
@@ -99,6 +107,7 @@ class Workspace:
             entries = self._last()
             entry = artefact.folder.relative_to(self.root).as_posix()
             if entries.get(role) != entry:
+                remove_leftovers(self.root / "last.json")
                 write_atomically(self.root / "last.json", readable_json({**entries, role: entry}))
 
     def last(self, role: str) -> Artefact | None:

@@ -39,6 +39,14 @@ def test_an_artefact_is_made_once_and_then_found(workspace: Workspace) -> None:
     assert not workspace.partial_builds()
 
 
+def test_what_a_killed_writer_of_the_last_artefacts_left_is_gone_after_the_next(workspace: Workspace) -> None:
+    artefact = workspace.build(REQUEST, _write_hello)
+    left = workspace.root / ".last.json.3b4faba5"
+    left.write_text("{")
+    workspace.remember("prepare", artefact)
+    assert not left.exists() and workspace.last("prepare") is not None
+
+
 def test_a_failing_build_leaves_nothing_that_looks_finished(workspace: Workspace) -> None:
     def fail(folder: Path, scratch: Path) -> dict[str, int]:
         (folder / "half.txt").write_text("half")

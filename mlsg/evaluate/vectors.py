@@ -19,14 +19,14 @@ import contextlib
 import hashlib
 import io
 import os
-import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from mlsg import console
@@ -96,7 +96,8 @@ class VectorStore:
 
     def note_facts(self, facts: Mapping[str, Any]) -> None:
         """Keep what is known of the encoder."""
-        write_atomically(self.folder / _FACTS, canonical_json(facts))
+        with self._writing():
+            write_atomically(self.folder / _FACTS, canonical_json(facts))
 
     def find(self, texts: Sequence[str], dimension: int) -> Rows:
         """What is kept of some texts. A damaged file is told, and removed."""
@@ -131,15 +132,25 @@ class VectorStore:
         buffer = io.BytesIO()
         np.save(buffer, table, allow_pickle=False)
         content = buffer.getvalue()
-        self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{_name(content)}.npy"
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        try:
-            temporary.write_bytes(content)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        temporary = path.with_name(f".{path.name}")
+        with self._writing():
+            try:
+                temporary.write_bytes(content)
+                temporary.replace(path)
+            finally:
+                temporary.unlink(missing_ok=True)
         keep_to_limit(self.root / "vectors")
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Nobody else writes here meanwhile, and what killed writers have left is gone."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.root / "locks").mkdir(exist_ok=True)
+        with FileLock(self.root / "locks" / f"vectors-{self.folder.name}.lock"):
+            for left in self.folder.glob(".*"):
+                left.unlink()
+            yield
 
 
 def keep_to_limit(folder: Path, limit: int | None = None) -> None:

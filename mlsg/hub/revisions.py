@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from mlsg.errors import SettingError
-from mlsg.files import read_json, readable_json, write_atomically
+from mlsg.files import read_json, readable_json, remove_leftovers, write_atomically
 from mlsg.hub import libraries
 from mlsg.hub.repositories import is_commit
 
@@ -41,6 +41,7 @@ def record(workspace: Path | None, kind: Kind, repo: str, revision: str, commit:
             branches = entries.setdefault(kind, {}).setdefault(repo, {})
             if revision not in branches:
                 branches[revision] = commit
+                remove_leftovers(workspace / FILE)
                 write_atomically(workspace / FILE, readable_json(_sorted(entries)))
             return branches[revision]
     except OSError as error:

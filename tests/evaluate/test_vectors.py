@@ -52,6 +52,19 @@ def rows(count: int, seed: int = 0) -> Rows:
     return Rows(vectors, rng.random(count) < 0.5, rng.integers(0, 9, count), np.ones(count, dtype=bool))
 
 
+def test_what_a_killed_writer_left_is_gone_after_the_next(tmp_path: Path) -> None:
+    kept = store(tmp_path)
+    kept.add(TEXTS[:2], rows(2))
+    kept.note_facts({"dimension": 5})
+    whole = sorted(path.name for path in kept.folder.iterdir())
+    for again in (lambda: kept.add(TEXTS[:2], rows(2)), lambda: kept.note_facts({"dimension": 5})):
+        for name in whole:
+            (kept.folder / f".{name}").write_bytes(b"")
+            (kept.folder / f".{name}.3b4faba5").write_bytes(b"half")
+        again()
+        assert sorted(path.name for path in kept.folder.iterdir()) == whole
+
+
 def test_what_was_added_is_found_and_nothing_else(tmp_path: Path) -> None:
     kept, given = store(tmp_path), rows(len(TEXTS))
     kept.add(TEXTS[:4], given.of([0, 1, 2, 3]))
