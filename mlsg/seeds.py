@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from mlsg.errors import SettingError
@@ -13,11 +14,10 @@ def seeds_of(text: str) -> tuple[int, ...]:
     """`"1-3,7"` -> (1, 2, 3, 7). Raises SettingError for anything else, and for a seed named twice."""
     found: list[int] = []
     for part in text.split(","):
-        first, _, last = part.strip().partition("-")
-        try:
-            found += range(int(first), int(last or first) + 1)
-        except ValueError:
-            raise SettingError(f'"{text}" names no seeds', _FORM) from None
+        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part, re.ASCII)
+        if match is None:
+            raise SettingError(f'"{text}" names no seeds', _FORM)
+        found += range(int(match[1]), int(match[2] or match[1]) + 1)
     if not found or len(set(found)) < len(found):
         raise SettingError(f'"{text}" names {"a seed twice" if found else "no seeds"}', _FORM)
     return tuple(found)

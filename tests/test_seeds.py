@@ -15,7 +15,7 @@ def test_seeds_are_listed_or_a_range(text: str, seeds: tuple[int, ...]) -> None:
     assert seeds_of(text) == seeds
 
 
-@pytest.mark.parametrize("text", ["", "a", "1,,2", "4-1", "-3", "1,1", "1-3,2", "1.5"])
+@pytest.mark.parametrize("text", ["", "a", "1,,2", "4-1", "-3", "1-", "1-2-3", "1,1", "1-3,2", "1.5"])
 def test_what_names_no_seeds_or_one_twice_is_refused(text: str) -> None:
     with pytest.raises(SettingError, match="1-8"):
         seeds_of(text)
