@@ -125,7 +125,7 @@ def run_eval_seeds(recipe: Recipe, around: Surroundings, seeds: Sequence[int]) -
         around.catalog.language(code)
     encoders = encoders_of_seeds(last_encoder(around), seeds, around.workspace)
     scores = [run_eval(recipe, around, encoder) for encoder in encoders]
-    return over_seeds(seeds, scores, around.workspace), scores
+    return over_seeds(seeds, scores, recipe.eval, around.workspace), scores
 
 
 def last_sentences(around: Surroundings, lang: str | None) -> Artefact:

@@ -43,6 +43,11 @@ def resampled(scores: Floats, gold: Floats, *, resamples: int = 1000, seed: int 
     return Resampled(value, spearman_of_resamples(scores, gold, resamples=resamples, seed=seed))
 
 
+def resampled_set(found: SetCosines, settings: EvalSettings) -> Resampled | None:
+    """`resampled`, of a set and as an evaluation draws."""
+    return resampled(found.cosine, found.gold, resamples=settings.resamples, seed=settings.seed)
+
+
 def mean(found: Sequence[Resampled]) -> Mean:
     """The mean over some sets, or over seeds on the same set."""
     values = np.mean([each.resamples for each in found], axis=0)
@@ -57,29 +62,28 @@ def mean_difference(first: Sequence[Resampled], second: Sequence[Resampled]) -> 
 
 def mean_score(
     primaries: Mapping[str, str | None],
-    own: Mapping[str, SetCosines],
+    own: Sequence[Mapping[str, SetCosines]],
     bases: Mapping[str, Mapping[str, SetCosines]],
     settings: EvalSettings,
 ) -> MeanScore | None:
-    """The mean over the primary sets that have a score, and its gain over each untuned base on those same sets."""
+    """The mean over the primary sets that have a score, and its gain over each untuned base on those same sets.
 
-    def of(found: Mapping[str, SetCosines], names: Sequence[str]) -> list[Resampled | None]:
-        drawn = {"resamples": settings.resamples, "seed": settings.seed}
-        return [resampled(found[name].cosine, found[name].gold, **drawn) for name in names]
-
-    chosen = [name for name in primaries.values() if name is not None and name in own]
-    scored = [(name, each) for name, each in zip(chosen, of(own, chosen), strict=True) if each is not None]
-    if len(scored) < 2:
+    `own` are the cosines of one encoder, or of several that differ in the seed: a set then needs a score with each.
+    """
+    chosen = [name for name in primaries.values() if name is not None and name in own[0]]
+    scored = {name: [resampled_set(each[name], settings) for each in own] for name in chosen}
+    names = [name for name, seeds in scored.items() if None not in seeds]
+    if len(names) < 2:
         return None
-    names, ours = [name for name, _ in scored], [each for _, each in scored]
+    ours = [each for name in names for each in scored[name] if each is not None]
     gains = {}
     for role, found in bases.items():
-        untuned = [each for each in of(found, names) if each is not None]
-        if len(untuned) == len(ours):
-            gain = mean_difference(ours, untuned)
+        untuned = [each for name in names if (each := resampled_set(found[name], settings)) is not None]
+        if len(untuned) == len(names):
+            gain = mean_difference(ours, [each for each in untuned for _ in own])
             gains[role] = Gain(gain.value, gain.interval)
     whole = mean(ours)
-    return MeanScore(len(ours), whole.value, whole.interval, gains)
+    return MeanScore(len(names), whole.value, whole.interval, gains)
 
 
 def read_mean_score(table: Mapping[str, Any] | None) -> MeanScore | None:

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from statistics import mean as average
 from statistics import stdev
 
 from mlsg.artefact import Artefact
 from mlsg.errors import SettingError
 from mlsg.evaluate.baselines import BASE_POOLINGS
 from mlsg.evaluate.cosines import SetCosines, read_cosines
-from mlsg.evaluate.means import Resampled, mean, mean_difference, resampled
+from mlsg.evaluate.means import Resampled, mean, mean_score, resampled_set
 from mlsg.evaluate.sts import Scores
-from mlsg.report.scores_json import Gain, MeanScore, SetScore
+from mlsg.recipes import EvalSettings
+from mlsg.report.scores_json import SetScore
 from mlsg.report.seeds import SeedsSheet
 from mlsg.workspace import Workspace
 
@@ -37,45 +37,22 @@ def encoders_of_seeds(last: Artefact, seeds: Sequence[int], workspace: Workspace
     return [alike[seed] for seed in seeds]
 
 
-def over_seeds(seeds: Sequence[int], scores: Sequence[Scores], workspace: Workspace) -> SeedsSheet:
-    """The sheet of several trainings that differ in the seed alone, evaluated on the same sets."""
-    first = scores[0].sheet
-    drawn = {name: first.settings[name] for name in ("resamples", "seed")}
-    found = [_resampled(read_cosines(each.cosines), drawn) for each in scores]
-    scored = {score.set: [each[score.set] for each in found if score.set in each] for score in first.sets}
-    whole = {name: each for name, each in scored.items() if len(each) == len(scores)}  # defined with every seed
-    primary = [name for name in first.primaries.values() if name in whole]
-    means, spread = None, None
-    if len(primary) > 1:
-        bases = {role: _resampled(_base(scores[0], role, workspace), drawn) for role in BASE_POOLINGS}
-        means = _mean_score([whole[name] for name in primary], _paired(bases, primary))
-        spread = _spread([average(whole[name][place].value for name in primary) for place in range(len(scores))])
+def over_seeds(
+    seeds: Sequence[int], scores: Sequence[Scores], settings: EvalSettings, workspace: Workspace
+) -> SeedsSheet:
+    """The sheet of several trainings that differ in the seed alone, evaluated with `settings` on the same sets."""
+    first, own = scores[0].sheet, [read_cosines(each.cosines) for each in scores]
+    found = {score.set: [resampled_set(each[score.set], settings) for each in own] for score in first.sets}
+    whole = {name: [each for each in of if each is not None] for name, of in found.items() if None not in of}
+    means = mean_score(first.primaries, own, _of_bases(scores[0], workspace), settings)
+    spread = None
+    if means is not None:
+        primary = [name for name in first.primaries.values() if name in whole]
+        spread = _spread([mean([whole[name][seed] for name in primary]).value for seed in range(len(own))])
     sets = [_set_score(score, whole.get(score.set)) for score in first.sets]
     sheet = replace(first, sets=sets, mean=means, seconds=sum(each.sheet.seconds for each in scores))
-    spreads = {name: _spread([seed.value for seed in each]) for name, each in whole.items()}
+    spreads = {name: _spread([seed.value for seed in of]) for name, of in whole.items()}
     return SeedsSheet(tuple(seeds), sheet, spreads, spread)
-
-
-def _resampled(cosines: Mapping[str, SetCosines], drawn: Mapping[str, int]) -> dict[str, Resampled]:
-    """Spearman and its resamples, set by set, where it is defined."""
-    found = {name: resampled(each.cosine, each.gold, **drawn) for name, each in cosines.items()}
-    return {name: each for name, each in found.items() if each is not None}
-
-
-def _paired(bases: Mapping[str, Mapping[str, Resampled]], primary: Sequence[str]) -> dict[str, list[Resampled]]:
-    """Of each untuned base that has a score on all of some sets, those scores."""
-    return {role: [base[name] for name in primary] for role, base in bases.items() if base.keys() >= set(primary)}
-
-
-def _mean_score(sets: Sequence[Sequence[Resampled]], bases: Mapping[str, Sequence[Resampled]]) -> MeanScore:
-    """The mean over sets and seeds, and what it has more than each base on the same pairs."""
-    ours = [seed for seeds in sets for seed in seeds]
-    gains = {}
-    for role, base in bases.items():
-        gain = mean_difference(ours, [untuned for untuned, seeds in zip(base, sets, strict=True) for _ in seeds])
-        gains[role] = Gain(gain.value, gain.interval)
-    whole = mean(ours)
-    return MeanScore(len(sets), whole.value, whole.interval, gains)
 
 
 def _set_score(score: SetScore, seeds: Sequence[Resampled] | None) -> SetScore:
@@ -90,11 +67,11 @@ def _spread(values: Sequence[float]) -> float | None:
     return stdev(values) if len(values) > 1 else None
 
 
-def _base(scores: Scores, role: str, workspace: Workspace) -> Mapping[str, SetCosines]:
-    """What the untuned base gives for the same sets; nothing where it could not be had."""
-    key = scores.artefact.inputs.get(role)
-    artefact = workspace.by_key("cosines", key) if key else None
-    return {} if artefact is None else read_cosines(artefact)
+def _of_bases(scores: Scores, workspace: Workspace) -> dict[str, Mapping[str, SetCosines]]:
+    """Cosines of the untuned base for the same sets, by role, as far as it could be had."""
+    keys = {role: scores.artefact.inputs.get(role) for role in BASE_POOLINGS}
+    found = {role: workspace.by_key("cosines", key) for role, key in keys.items() if key}
+    return {role: read_cosines(artefact) for role, artefact in found.items() if artefact is not None}
 
 
 def _without_seed(encoder: Artefact) -> tuple[object, ...]:

@@ -121,7 +121,7 @@ def evaluate_sts(
             }
             baselines |= word_baselines(read_pairs(place, hub), languages, catalog)
             scored.append(_set_score(place.pair_set, own[name], baselines, unseen[name], settings))
-        sheet = sheet_of(scored, mean_score(selection.primaries, own, of_base, settings))
+        sheet = sheet_of(scored, mean_score(selection.primaries, [own], of_base, settings))
         stored = {
             "sets": [asdict(score) for score in scored],
             "mean": None if sheet.mean is None else asdict(sheet.mean),

@@ -62,9 +62,9 @@ def test_a_gain_is_given_only_where_every_language_has_the_baseline() -> None:
     weak = {name: cosines(gold, bad) for name, (gold, _, bad) in sets.items()}
     flat = {**weak, "tr": cosines(sets["tr"][0], np.ones(50))}
     primaries = {"es": "es", "tr": "tr", "de": "de", "fr": "skipped", "xx": None}
-    found = mean_score(primaries, own, {"base_cls": weak, "base_mean": flat}, EvalSettings())
+    found = mean_score(primaries, [own], {"base_cls": weak, "base_mean": flat}, EvalSettings())
     assert found is not None
     assert found.languages == 3
     assert set(found.gains) == {"base_cls"}
     assert found.gains["base_cls"].difference > 0
-    assert mean_score({"es": "es", "xx": None}, own, {}, EvalSettings()) is None
+    assert mean_score({"es": "es", "xx": None}, [own], {}, EvalSettings()) is None

@@ -15,6 +15,7 @@ from mlsg.errors import SettingError
 from mlsg.evaluate.seeds import encoders_of_seeds, over_seeds
 from mlsg.evaluate.statistics import resample_counts
 from mlsg.evaluate.sts import Scores
+from mlsg.recipes import EvalSettings
 from mlsg.report.scores_json import ScoreSheet
 from mlsg.report.seeds import seeds_document, seeds_grids
 from mlsg.workspace import Workspace
@@ -23,6 +24,7 @@ from tests.report.sheets import ENCODER, set_score
 SETS = ("sts.es", "sts.tr", "sts.de")
 PRIMARIES = {"es": "sts.es", "tr": "sts.tr", "de": "sts.de", "xx": None}
 RESAMPLES, PAIRS = 60, 40
+SETTINGS = EvalSettings(resamples=RESAMPLES, seed=7)
 
 
 def cosines_of(workspace: Workspace, name: str, noise: Sequence[float], seed: int) -> Artefact:
@@ -46,8 +48,7 @@ def scores_of(workspace: Workspace, noise: Sequence[float], seed: int, base: Art
     inputs = {"cosines": cosines.key, **({"base_cls": base.key} if base else {})}
     artefact = workspace.build(Request("scores", 1, "tuned", {"seed": seed}, inputs, {}), lambda folder, scratch: {})
     sets = [set_score(name, (name[-2:], name[-2:]), 0.5) for name in SETS]
-    settings = {"resamples": RESAMPLES, "seed": 7}
-    return Scores(artefact, cosines, ScoreSheet(ENCODER, "sts", PRIMARIES, sets, [], settings, {}, 1.0))
+    return Scores(artefact, cosines, ScoreSheet(ENCODER, "sts", PRIMARIES, sets, [], {}, {}, 1.0))
 
 
 def rho(artefact: Artefact, name: str, rows: np.ndarray | None = None) -> float:
@@ -60,7 +61,7 @@ def rho(artefact: Artefact, name: str, rows: np.ndarray | None = None) -> float:
 def test_means_spreads_and_intervals_are_those_of_a_loop(workspace: Workspace) -> None:
     base = cosines_of(workspace, "base", (6, 7, 8), 99)
     scores = [scores_of(workspace, (2, 3, 4), seed, base) for seed in (1, 2, 3)]
-    found = over_seeds((1, 2, 3), scores, workspace)
+    found = over_seeds((1, 2, 3), scores, SETTINGS, workspace)
     values = np.array([[rho(each.cosines, name) for name in SETS] for each in scores])
     drawn = list(np.concatenate(list(resample_counts(PAIRS, resamples=RESAMPLES, seed=7))))
     rows = [np.repeat(np.arange(PAIRS), counts) for counts in drawn]
@@ -86,7 +87,7 @@ def test_means_spreads_and_intervals_are_those_of_a_loop(workspace: Workspace) -
 
 def test_a_set_without_a_score_with_every_seed_has_none(workspace: Workspace) -> None:
     scores = [scores_of(workspace, (2, 3, 4), 1), scores_of(workspace, (2, 0, 4), 2)]
-    found = over_seeds((1, 2), scores, workspace)
+    found = over_seeds((1, 2), scores, SETTINGS, workspace)
     score = found.sheet.set_score("sts.tr")
     assert score is not None and score.spearman is None and score.interval is None
     assert "sts.tr" not in found.spreads
@@ -94,14 +95,14 @@ def test_a_set_without_a_score_with_every_seed_has_none(workspace: Workspace) ->
 
 
 def test_one_seed_has_no_spread(workspace: Workspace) -> None:
-    found = over_seeds((5,), [scores_of(workspace, (2, 3, 4), 5)], workspace)
+    found = over_seeds((5,), [scores_of(workspace, (2, 3, 4), 5)], SETTINGS, workspace)
     assert found.spread is None and set(found.spreads.values()) == {None}
     assert [row[4] for row in seeds_grids(found)[0].rows] == ["-"] * 5
 
 
 def test_tables_and_json_show_the_spread_beside_the_score(workspace: Workspace) -> None:
     scores = [scores_of(workspace, (2, 3, 4), seed) for seed in (1, 2)]
-    found = over_seeds((1, 2), scores, workspace)
+    found = over_seeds((1, 2), scores, SETTINGS, workspace)
     grid = seeds_grids(found)[0]
     assert grid.columns[:6] == ("lang", "set", "pairs", "score", "spread", "95%\ninterval")
     assert "mean of 2 seeds" in grid.title

@@ -212,13 +212,17 @@ def test_ranks_of_a_launcher_train_one_encoder_and_the_first_one_talks(place: Pl
 
 def test_processes_share_what_another_training_has_measured_of_the_base(place: Place) -> None:
     few = ("--set", "train.max_steps=4", "--set", "train.dev_every=2", "--processes", "2")
-    for seed in ("1", "2"):
-        done = place.run("--seed", seed, *few)
-        assert done.code == 0, done.err
-    assert len(place.workspace.artefacts("measurements")) == 1
-    first, second = (json.loads((made.folder / "history.json").read_text()) for made in place.encoders())
-    assert first["measurements"][0] == second["measurements"][0]
-    assert first["measurements"][1] != second["measurements"][1]
+    done = place.run("--seed", "1", *few)
+    assert done.code == 0, done.err
+    (kept,) = place.workspace.artefacts("measurements")
+    told = {**kept.manifest, "facts": {**kept.facts, "dev": 0.125}}
+    (kept.folder / "artefact.json").write_text(json.dumps(told), encoding="utf-8")
+    done = place.run("--seed", "2", *few)
+    assert done.code == 0, done.err
+    second = next(made for made in place.encoders() if made.settings["train"]["seed"] == 2)
+    before, *after = json.loads((second.folder / "history.json").read_text())["measurements"]
+    assert before == {"step": 0, "loss": None, "dev": 0.125, "random_cosine": kept.facts["random_cosine"]}
+    assert len(after) == 2 and all(each["dev"] != 0.125 for each in after)
 
 
 def test_ranks_that_are_asked_for_different_encoders_end_with_one_line(place: Place) -> None:

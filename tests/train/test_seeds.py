@@ -70,17 +70,20 @@ def test_an_error_that_all_seeds_meet_is_one_error_line(place: Place) -> None:  
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_seeds_end_with_the_command_and_go_on_with_it(number: int, place: Place) -> None:  # noqa: F811
-    long = ("--set", "train.max_steps=100000")
-    starter = place.start("--seeds", "1-3", "--at-once", "2", *long)
-    child = first_child(starter.pid)
+    starter = place.start("--seeds", "1-3", "--at-once", "2")
+    place.wait_for_checkpoint(starter)
     children = psutil.Process(starter.pid).children(recursive=True)
-    assert child in children
+    assert children
     starter.send_signal(number)
     done = ended(starter)
     assert done.code == (130 if number == signal.SIGINT else -signal.SIGKILL)
     _, alive = psutil.wait_procs(children, timeout=30)
     assert not alive
-    assert place.run("--seeds", "1-2", "--at-once", "2", *FEW).code == 0
+    assert len(place.encoders()) < 3
+    done = place.run("--seeds", "1-3", "--at-once", "2")
+    assert done.code == 0, done.err
+    assert "going on from the checkpoint" in done.err
+    assert len(place.encoders()) == 3
 
 
 def first_child(starter: int) -> psutil.Process:
