@@ -120,7 +120,8 @@ def train_seeds(
 ) -> list[Artefact]:
     """An encoder of `recipe` for each seed, in their order; `at_once` are trained at the same time, a process each.
 
-    A seed that fails leaves the others to go on. Raises as `train`, and SettingError for what cannot be together.
+    A seed that fails leaves the others to go on. Scripts, and what is raised: as `train`; SettingError also for what
+    cannot be together.
     """
     if place_from_environment() is not None:
         raise SettingError("several seeds under a launcher", "launch mlsg train --seed once for each")

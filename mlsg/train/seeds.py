@@ -13,7 +13,7 @@ import multiprocessing
 import os
 import sys
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
@@ -136,8 +136,3 @@ class _Labelled(io.TextIOBase):
     def flush(self) -> None:
         """Pass on what was written."""
         self._stream.flush()
-
-    def writelines(self, lines: Iterable[str]) -> None:  # type: ignore[override]
-        """One after the other."""
-        for line in lines:
-            self.write(line)
