@@ -21,27 +21,27 @@ test-slow: $(READY)  ## the long ones
 	$(PYTHON) -m pytest -m slow
 
 lint: $(READY)  ## style, types
-	$(PYTHON) -m ruff check mlsg tests
-	$(PYTHON) -m ruff format --check mlsg tests
+	$(PYTHON) -m ruff check mlsg tests benchmarks
+	$(PYTHON) -m ruff format --check mlsg tests benchmarks
 	$(PYTHON) -m mypy
 
 bench: $(READY)  ## ratios against plain code, some minutes each; LONG=1 for those that take an hour
-	$(PYTHON) -m tests.benchmarks.bench_step --shape mbert --precision bf16
-	$(PYTHON) -m tests.benchmarks.bench_step --shape mbert --precision float32
-	$(PYTHON) -m tests.benchmarks.bench_step --shape starter --precision bf16
-	$(PYTHON) -m tests.benchmarks.bench_step --shape starter --precision float32
-	$(PYTHON) -m tests.benchmarks.bench_recipe --shape mbert
-	$(PYTHON) -m tests.benchmarks.bench_seeds --shape mbert
-	$(PYTHON) -m tests.benchmarks.bench_encode --shape mbert --precision bf16
-	$(PYTHON) -m tests.benchmarks.bench_prepare
-	$(PYTHON) -m tests.benchmarks.bench_processes --shape mbert
-	$(PYTHON) -m tests.benchmarks.bench_roofline --shape mbert
-	$(PYTHON) -m tests.benchmarks.bench_pretrain
+	$(PYTHON) -m benchmarks.bench_step --shape mbert --precision bf16
+	$(PYTHON) -m benchmarks.bench_step --shape mbert --precision float32
+	$(PYTHON) -m benchmarks.bench_step --shape starter --precision bf16
+	$(PYTHON) -m benchmarks.bench_step --shape starter --precision float32
+	$(PYTHON) -m benchmarks.bench_recipe --shape mbert
+	$(PYTHON) -m benchmarks.bench_seeds --shape mbert
+	$(PYTHON) -m benchmarks.bench_encode --shape mbert --precision bf16
+	$(PYTHON) -m benchmarks.bench_prepare
+	$(PYTHON) -m benchmarks.bench_processes --shape mbert
+	$(PYTHON) -m benchmarks.bench_roofline --shape mbert
+	$(PYTHON) -m benchmarks.bench_pretrain
 ifdef LONG
-	$(PYTHON) -m tests.benchmarks.bench_eval --precision bf16
-	$(PYTHON) -m tests.benchmarks.bench_prepare --large
-	$(PYTHON) -m tests.benchmarks.bench_memory --shape starter
-	$(PYTHON) -m tests.benchmarks.bench_memory --shape tiny --stored
-	$(PYTHON) -m tests.benchmarks.bench_recipe --shape starter --full
-	$(PYTHON) -m tests.benchmarks.bench_recipe --shape mbert --full
+	$(PYTHON) -m benchmarks.bench_eval --precision bf16
+	$(PYTHON) -m benchmarks.bench_prepare --large
+	$(PYTHON) -m benchmarks.bench_memory --shape starter
+	$(PYTHON) -m benchmarks.bench_memory --shape tiny --stored
+	$(PYTHON) -m benchmarks.bench_recipe --shape starter --full
+	$(PYTHON) -m benchmarks.bench_recipe --shape mbert --full
 endif

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlsg.faults import exit_code_of
+from mlsg.exit_codes import exit_code_of
 
 if TYPE_CHECKING:
-    from mlsg.pipeline import Surroundings
+    from mlsg.context import Context
 
 app = typer.Typer(
     name="mlsg",
@@ -48,12 +48,10 @@ ProcessesOption = Annotated[
 DEFAULT_WORKSPACE = Path(".mlsg")
 
 
-def _surroundings(
-    workspace: Path, langs_dir: list[Path] | None, data_root: Path | None, processes: int = 1
-) -> Surroundings:
-    from mlsg.pipeline import surroundings
+def _context(workspace: Path, langs_dir: list[Path] | None, data_root: Path | None) -> Context:
+    from mlsg.context import open_context
 
-    return surroundings(workspace, langs_dir or (), data_root, processes)
+    return open_context(workspace, langs_dir or (), data_root)
 
 
 def _assignments(pairs: list[str] | None, **options: object) -> list[str]:
@@ -89,13 +87,13 @@ def prepare(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
 ) -> None:
     """Sentences to train on: read, cleaned, free of evaluation sentences."""
-    from mlsg.pipeline import run_prepare
-    from mlsg.recipes import load_recipe
+    from mlsg.api import run_prepare
+    from mlsg.config.recipes import load_recipe
     from mlsg.report.stages import print_sentences
 
     assignments = _assignments(set_, prepare__lang=lang, prepare__corpus=corpus, prepare__limit=limit)
-    around = _surroundings(workspace, langs_dir, data_root)
-    print_sentences(run_prepare(load_recipe(recipe, assignments), around, source or (), column))
+    context = _context(workspace, langs_dir, data_root)
+    print_sentences(run_prepare(load_recipe(recipe, assignments), context, source or (), column))
 
 
 @app.command()
@@ -111,8 +109,8 @@ def train(
     seeds: Annotated[
         str | None, typer.Option("--seeds", help="An encoder for each of several seeds: 1,2,5 or 1-8.")
     ] = None,
-    at_once: Annotated[
-        int, typer.Option("--at-once", min=1, help="With --seeds: so many at a time, each on its part of the cores.")
+    jobs: Annotated[
+        int, typer.Option("--jobs", min=1, help="With --seeds: so many at a time, each on its part of the cores.")
     ] = 1,
     processes: ProcessesOption = 1,
     recipe: RecipeOption = "zero_shot",
@@ -122,20 +120,20 @@ def train(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
 ) -> None:
     """An encoder trained on the sentences prepared last."""
-    from mlsg.pipeline import last_sentences, run_train, run_train_seeds
-    from mlsg.recipes import load_recipe
+    from mlsg.api import last_sentences, run_train, run_train_seeds
+    from mlsg.config.recipes import load_recipe
+    from mlsg.config.seed_list import seeds_to_train
     from mlsg.report.stages import print_encoder
-    from mlsg.seeds import seeds_to_train
 
-    several = seeds_to_train(seeds, seed, at_once)
+    several = seeds_to_train(seeds, seed, jobs)
     assignments = _assignments(set_, train__model=model, train__seed=seed)
-    around = _surroundings(workspace, langs_dir, data_root, processes)
-    settings, sentences = load_recipe(recipe, assignments), last_sentences(around, lang)
+    context = _context(workspace, langs_dir, data_root)
+    settings, sentences = load_recipe(recipe, assignments), last_sentences(context, lang)
     if several:
-        for encoder in run_train_seeds(settings, around, sentences, several, at_once):
+        for encoder in run_train_seeds(settings, context, sentences, several, jobs, processes):
             print_encoder(encoder)
     else:
-        print_encoder(run_train(settings, around, sentences))
+        print_encoder(run_train(settings, context, sentences, processes))
 
 
 @app.command("eval")
@@ -164,20 +162,20 @@ def evaluate(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
 ) -> None:
     """Spearman per language, beside the standing baselines."""
-    from mlsg.pipeline import encoders_to_evaluate, run_eval, run_eval_seeds
-    from mlsg.recipes import load_recipe
+    from mlsg.api import encoders_to_evaluate, run_eval, run_eval_seeds
+    from mlsg.config.recipes import load_recipe
+    from mlsg.config.seed_list import seeds_to_evaluate
     from mlsg.report.output import print_scores, print_seeds
-    from mlsg.seeds import seeds_to_evaluate
 
     several = seeds_to_evaluate(seeds, encoder or (), pooling)
     assignments = _assignments(set_, eval__langs=langs.split(",") if langs else None)
     settings = load_recipe(recipe, assignments)
-    around = _surroundings(workspace, langs_dir, data_root)
+    context = _context(workspace, langs_dir, data_root)
     if several:
-        print_seeds(*run_eval_seeds(settings, around, several), json=json, markdown=markdown)
+        print_seeds(*run_eval_seeds(settings, context, several), json=json, markdown=markdown)
     else:
-        encoders = encoders_to_evaluate(settings, around, encoder or ())
-        print_scores([run_eval(settings, around, one, pooling) for one in encoders], json=json, markdown=markdown)
+        encoders = encoders_to_evaluate(settings, context, encoder or ())
+        print_scores([run_eval(settings, context, one, pooling) for one in encoders], json=json, markdown=markdown)
 
 
 @app.command()
@@ -192,12 +190,12 @@ def run(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
 ) -> None:
     """All stages of a recipe."""
-    from mlsg.pipeline import run_recipe
-    from mlsg.recipes import load_recipe
+    from mlsg.api import run_recipe
+    from mlsg.config.recipes import load_recipe
     from mlsg.report.output import print_scores
 
-    around = _surroundings(workspace, langs_dir, data_root, processes)
-    print_scores([run_recipe(load_recipe(name, set_ or ()), around)], json=json, markdown=markdown)
+    context = _context(workspace, langs_dir, data_root)
+    print_scores([run_recipe(load_recipe(name, set_ or ()), context, processes)], json=json, markdown=markdown)
 
 
 @app.command()
@@ -226,18 +224,18 @@ def explain(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
 ) -> None:
     """Why each stage was, or would be, built."""
+    from mlsg.config.recipes import load_recipe
     from mlsg.explain import explain_last, explain_recipe
-    from mlsg.recipes import load_recipe
 
-    around = _surroundings(workspace, langs_dir, data_root)
-    for line in explain_recipe(load_recipe(name, set_ or ()), around) if name else explain_last(around.workspace):
+    context = _context(workspace, langs_dir, data_root)
+    for line in explain_recipe(load_recipe(name, set_ or ()), context) if name else explain_last(context.workspace):
         typer.echo(line)
 
 
 @app.command()
 def check(workspace: WorkspaceOption = DEFAULT_WORKSPACE) -> None:
     """Verify the hash of every file of every artefact."""
-    from mlsg.housekeeping import check_hashes
+    from mlsg.cache.gc import check_hashes
 
     for line in check_hashes(workspace):
         typer.echo(line)
@@ -249,7 +247,7 @@ def gc(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
 ) -> None:
     """Remove killed builds and damaged artefacts."""
-    from mlsg.housekeeping import collect_garbage
+    from mlsg.cache.gc import collect_garbage
 
     for line in collect_garbage(workspace, unused=unused):
         typer.echo(line)
@@ -273,7 +271,7 @@ def langs(
     langs_dir: LangsDirOption = None,
 ) -> None:
     """Languages, their corpora and pair sets, how made, licences."""
-    from mlsg.catalog import load_catalog
+    from mlsg.config.catalog import load_catalog
     from mlsg.report.languages import print_languages
 
     print_languages(load_catalog(langs_dir or ()), code)
@@ -288,7 +286,7 @@ def build(
     data_root: DataRootOption = None,
 ) -> None:
     """Pretrain a multilingual BERT from a folder of text; killed, it goes on."""
-    from mlsg.recipes import load_recipe
+    from mlsg.config.recipes import load_recipe
 
     settings = load_recipe(recipe, set_ or ())
     from mlsg.pretraining.build import build as pretrain

@@ -6,26 +6,27 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from mlsg.artefact import Artefact, Request
+from mlsg.api import needs_text, run_eval, run_prepare, run_train
+from mlsg.cache.artefact import Artefact, Request
+from mlsg.cache.workspace import Assist, Make, Workspace
+from mlsg.config.recipes import Recipe
+from mlsg.context import Context
 from mlsg.errors import SettingError
-from mlsg.pipeline import Surroundings, needs_text, run_eval, run_prepare, run_train
-from mlsg.recipes import Recipe
-from mlsg.workspace import Assist, Make, Workspace
 
 
-def explain_recipe(recipe: Recipe, around: Surroundings) -> Iterator[str]:
+def explain_recipe(recipe: Recipe, context: Context) -> Iterator[str]:
     """Lines about each stage of a recipe in turn, up to the first that is not built."""
-    looking = replace(around, workspace=LookingWorkspace(around.workspace.root))
+    looking = replace(context, workspace=DryRunWorkspace(context.workspace.root))
     try:
         sentences = None
         if needs_text(recipe):
             sentences = run_prepare(recipe, looking)
-            yield from explain_built(sentences, around.workspace)
+            yield from explain_built(sentences, context.workspace)
         encoder = run_train(recipe, looking, sentences)
-        yield from explain_built(encoder, around.workspace)
-        yield from explain_built(run_eval(recipe, looking, encoder).artefact, around.workspace)
+        yield from explain_built(encoder, context.workspace)
+        yield from explain_built(run_eval(recipe, looking, encoder).artefact, context.workspace)
     except NotBuiltError as missing:
-        yield from explain_missing(missing.request, around.workspace)
+        yield from explain_missing(missing.request, context.workspace)
         yield "what comes after it follows it"
 
 
@@ -41,14 +42,14 @@ def explain_last(workspace: Workspace) -> Iterator[str]:
 
 
 class NotBuiltError(Exception):
-    """Raised by `LookingWorkspace.build` for a request that has no finished artefact."""
+    """Raised by `DryRunWorkspace.build` for a request that has no finished artefact."""
 
     def __init__(self, request: Request) -> None:
         super().__init__(request.folder_name)
         self.request = request
 
 
-class LookingWorkspace(Workspace):
+class DryRunWorkspace(Workspace):
     """A workspace in which nothing is made: stages run up to the first artefact that is missing."""
 
     def build(

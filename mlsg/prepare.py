@@ -22,24 +22,24 @@ from pathlib import Path
 from typing import Any
 
 from mlsg import console
-from mlsg.artefact import Artefact, Request
-from mlsg.catalog import Catalog, Corpus
+from mlsg.cache.artefact import Artefact, Request
+from mlsg.config.catalog import Catalog, Corpus
+from mlsg.config.recipes import PrepareSettings, Recipe
+from mlsg.config.settings import table_of
+from mlsg.context import Context
 from mlsg.data.corpora import stream_corpus
-from mlsg.data.pairs import Absent, Located, locate, read_pairs
+from mlsg.data.pairs import LocatedSet, MissingSet, locate_set, read_pairs
 from mlsg.data.sources import fingerprint_sources, stream_sources
 from mlsg.errors import DataError, SettingError
 from mlsg.hub import Hub
-from mlsg.recipes import PrepareSettings, Recipe
-from mlsg.settings import table_of
 from mlsg.text.evaluation import EvaluationSentences
+from mlsg.text.filter import LineFilter, pieces
 from mlsg.text.kept import Tally, kept_lines
 from mlsg.text.normalise import match_forms, normalise
 from mlsg.text.sample import sample_rows
 from mlsg.text.shards import read_shards, write_shards
-from mlsg.text.sieve import Sieve, pieces
 from mlsg.text.split import split, splitter
 from mlsg.text.workers import processes_at_hand
-from mlsg.workspace import Workspace
 
 STAGE = "sentences"
 FORMAT = 1
@@ -58,7 +58,7 @@ class _Order:
     corpus: Corpus
     fingerprints: Mapping[str, str]
     texts: Iterator[str]
-    located: Sequence[Located]
+    located: Sequence[LocatedSet]
     absent: Mapping[str, str]
     hub: Hub
     processes: int
@@ -89,10 +89,8 @@ class _Order:
 
 def prepare(
     recipe: Recipe,
+    context: Context,
     *,
-    workspace: Workspace,
-    catalog: Catalog,
-    data_root: Path | None,
     sources: Sequence[Path] = (),
     column: str = "text",
     processes: int = 0,
@@ -107,8 +105,8 @@ def prepare(
     if settings.min_chars > settings.max_chars:
         problem = f"prepare.min_chars is {settings.min_chars} and prepare.max_chars {settings.max_chars}"
         raise SettingError(problem, "let the first be the smaller")
+    catalog, data_root, hub = context.catalog, context.data_root, context.hub
     language = catalog.language(settings.lang)
-    hub = Hub.from_environment(workspace.root)
     if sources:
         corpus = Corpus(_OWN_FILES, settings.lang, licence="of the user's own files")
         fingerprints, texts = fingerprint_sources(sources, column), stream_sources(sources, column)
@@ -117,10 +115,10 @@ def prepare(
         fingerprint, texts = stream_corpus(corpus, data_root, hub)
         fingerprints = {"corpus": fingerprint}
     found = _evaluation_sets(settings, catalog, data_root, hub)
-    located = [each for each in found if isinstance(each, Located)]
-    absent = {each.pair_set.name: _why(each, data_root) for each in found if isinstance(each, Absent)}
+    located = [each for each in found if isinstance(each, LocatedSet)]
+    absent = {each.pair_set.name: _why(each, data_root) for each in found if isinstance(each, MissingSet)}
     order = _Order(settings, corpus, fingerprints, texts, located, absent, hub, processes)
-    return workspace.build(order.request, partial(_make, order), recipe=table_of(recipe))
+    return context.workspace.build(order.request, partial(_make, order), recipe=table_of(recipe))
 
 
 def sentences_file(artefact: Artefact) -> Path:
@@ -169,16 +167,16 @@ def _evaluation_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _evaluation_sets(
     settings: PrepareSettings, catalog: Catalog, data_root: Path | None, hub: Hub
-) -> list[Located | Absent]:
+) -> list[LocatedSet | MissingSet]:
     """Return every set that holds the language, whether `mlsg eval` takes it or not, but for train splits."""
     if not settings.drop_evaluation:
         return []
     sets = catalog.all_sets()
     wanted = [each for each in sets if settings.lang in each.languages and each.split != "train"]
-    return [locate(each, data_root, hub) for each in wanted]
+    return [locate_set(each, data_root, hub) for each in wanted]
 
 
-def _why(absent: Absent, data_root: Path | None) -> str:
+def _why(absent: MissingSet, data_root: Path | None) -> str:
     """Return why a set is absent, without the paths of this machine, which an artefact does not hold."""
     why = absent.why.replace(str(data_root), "--data-root")
     return why.replace(absent.pair_set.root, "its TOML") if Path(absent.pair_set.root).is_absolute() else why
@@ -188,7 +186,7 @@ def _make(order: _Order, folder: Path, scratch: Path) -> Mapping[str, Any]:
     evaluation = _evaluation_sentences(order)
     settings, documents = order.settings, order.corpus.documents
     forms = frozenset[str]() if order.corpus.transductive else evaluation.forms
-    sieve = Sieve(settings.min_chars, settings.max_chars, forms, order.corpus.repetitions, stored=documents)
+    sieve = LineFilter(settings.min_chars, settings.max_chars, forms, order.corpus.repetitions, stored=documents)
     texts = _split(order, scratch / "shards") if documents else order.texts
     tally = Tally()
     left = scratch / "left.txt"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mlsg.workspace import Workspace
+from mlsg.cache.workspace import Workspace
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared"
 

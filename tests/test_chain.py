@@ -145,7 +145,7 @@ def test_seeds_trained_at_once_share_the_views_and_end_with_the_bytes_that_each_
     for workspace in ("together", "alone"):
         prepare = ("prepare", "--corpus", "starter", "--limit", "200", "--workspace", workspace)
         assert mlsg(*prepare, cwd=tmp_path, HF_HUB_OFFLINE="1").code == 0
-    ended = [train("together", "--seeds", "1-2", "--at-once", "2")]
+    ended = [train("together", "--seeds", "1-2", "--jobs", "2")]
     ended += [train("alone", "--seed", seed) for seed in ("1", "2")]
     assert [each.code for each in ended] == [0] * 3, [each.err for each in ended]
     together, alone = (sorted((tmp_path / each / "encoders").iterdir()) for each in ("together", "alone"))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mlsg.recipes import recipe_names
+from mlsg.config.recipes import recipe_names
 from tests.command import environment, mlsg
 
 COMMANDS = ("prepare", "train", "eval", "run", "quickstart", "show", "explain", "check", "gc", "export", "langs")
@@ -111,7 +111,7 @@ def test_a_wrong_command_line_ends_with_code_2_and_one_line(arguments: list[str]
 
 
 def test_interrupting_is_code_130_and_a_fault_of_ours_is_code_1_with_a_log(capsys: pytest.CaptureFixture[str]) -> None:
-    from mlsg.faults import exit_code_of
+    from mlsg.exit_codes import exit_code_of
 
     def interrupt() -> None:
         raise KeyboardInterrupt

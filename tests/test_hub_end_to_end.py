@@ -58,7 +58,7 @@ hub = { path = "owner/pairs", where = { lang = "qaa-qab" } }
 [sets."gone.qab"]
 hub = { path = "owner/gone" }
 """
-TRAIN = ("--set", "train.max_steps=6", "--set", "train.dev=small.qaa@dev", "--set", "train.dev_every=3")
+TRAIN = ("--set", "train.max_steps=6", "--set", "train.dev=small.qaa@dev", "--set", "train.eval_steps=3")
 REFUSE = """
 import os, socket
 open(os.environ["MLSG_TEST_SOCKETS"] + ".watched", "a").write("x")

@@ -15,13 +15,14 @@ from unicodedata import category, normalize
 import pytest
 
 from mlsg import prepare as stage
-from mlsg.artefact import Artefact
-from mlsg.catalog import load_catalog
+from mlsg.cache.artefact import Artefact
+from mlsg.cache.workspace import Workspace
+from mlsg.config.catalog import load_catalog
+from mlsg.config.recipes import load_recipe
 from mlsg.errors import DataError, SettingError
 from mlsg.prepare import prepare, read_sentences, sentences_file, summary_rows
-from mlsg.recipes import load_recipe
-from mlsg.text import shards, sieve, workers
-from mlsg.workspace import Workspace
+from mlsg.text import filter, shards, workers
+from tests.contexts import context_of
 from tests.data.written import PretendedHub
 
 _TOML = """
@@ -93,7 +94,7 @@ def _prepare(workspace: Workspace, langs: Path, *sources: Path, column: str = "t
     given = {"lang": "xx", **settings}
     recipe = load_recipe("zero_shot", [f"prepare.{name}={json.dumps(value)}" for name, value in given.items()])
     catalog = load_catalog([langs])
-    return prepare(recipe, workspace=workspace, catalog=catalog, data_root=None, sources=sources, column=column)
+    return prepare(recipe, context_of(workspace, catalog), sources=sources, column=column)
 
 
 def _state(folder: Path) -> dict[str, tuple[bytes, int]]:
@@ -287,7 +288,7 @@ def test_the_summary_says_what_the_facts_say(workspace: Workspace, langs: Path) 
 
 def test_of_many_sets_that_cannot_be_had_the_summary_names_some_and_counts_the_others(workspace: Workspace) -> None:
     recipe = load_recipe("zero_shot", ["prepare.corpus=starter"])
-    artefact = prepare(recipe, workspace=workspace, catalog=load_catalog(), data_root=None)
+    artefact = prepare(recipe, context_of(workspace, load_catalog()))
     missing = list(artefact.facts["not_checked"])
     said = dict(summary_rows(artefact))["sets not checked"]
     assert [name for name in missing if f"{name}, " in said or f"{name} and" in said] == missing[:6]
@@ -296,13 +297,13 @@ def test_of_many_sets_that_cannot_be_had_the_summary_names_some_and_counts_the_o
 
 def test_the_starter_needs_no_data_and_no_network(workspace: Workspace) -> None:
     recipe = load_recipe("zero_shot", ["prepare.corpus=starter"])
-    artefact = prepare(recipe, workspace=workspace, catalog=load_catalog(), data_root=None)
+    artefact = prepare(recipe, context_of(workspace, load_catalog()))
     assert artefact.facts["kept"] >= 1500
     assert artefact.name == "en-starter"
 
 
 def test_the_papers_corpus_has_17256_sentences(workspace: Workspace, shared: Path) -> None:
-    artefact = prepare(load_recipe(), workspace=workspace, catalog=load_catalog(), data_root=shared / "data")
+    artefact = prepare(load_recipe(), context_of(workspace, load_catalog(), shared / "data"))
     expected = []
     for split in ("train", "dev", "test"):
         text = (shared / f"data/STS/STSBenchmark/sts-{split}.csv").read_text(encoding="utf-8")
@@ -321,7 +322,7 @@ def test_the_papers_corpus_has_17256_sentences(workspace: Workspace, shared: Pat
 
 def test_the_inductive_twin_holds_no_sentence_of_any_english_set(workspace: Workspace, shared: Path) -> None:
     recipe = load_recipe("zero_shot", ["prepare.corpus=stsb_train"])
-    artefact = prepare(recipe, workspace=workspace, catalog=load_catalog(), data_root=shared / "data")
+    artefact = prepare(recipe, context_of(workspace, load_catalog(), shared / "data"))
     assert artefact.facts["read"] == 2 * 5749
     left = {" ".join(text.casefold().split()) for text in read_sentences(artefact)}
     for name in ("STS/STSBenchmark/sts-test.csv", "STS/STSBenchmark/sts-dev.csv"):
@@ -333,10 +334,11 @@ _KILLED = """
 import os, signal, sys
 from pathlib import Path
 from mlsg import prepare as stage
-from mlsg.catalog import load_catalog
-from mlsg.recipes import load_recipe
+from mlsg.config.catalog import load_catalog
+from mlsg.config.recipes import load_recipe
 from mlsg.text import shards
-from mlsg.workspace import Workspace
+from mlsg.cache.workspace import Workspace
+from tests.contexts import context_of
 shards.DOCUMENTS_A_SHARD = 7
 langs, root, last = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 kind, real = sys.argv[4], stage.stream_corpus
@@ -352,7 +354,7 @@ stage.stream_corpus = dying
 if kind == "sample":
     stage._sample = lambda *given: os.kill(os.getpid(), signal.SIGKILL)
 recipe = load_recipe("zero_shot", ["prepare.lang=xx", "prepare.corpus=documents", "prepare.limit=60"])
-stage.prepare(recipe, workspace=Workspace(root), catalog=load_catalog([langs]), data_root=None)
+stage.prepare(recipe, context_of(Workspace(root), load_catalog([langs])))
 """
 
 
@@ -379,17 +381,16 @@ def test_killed_and_gone_on_ends_with_the_same_bytes(
 _MEASURED = """
 import resource, sys, time
 from pathlib import Path
-from mlsg.catalog import load_catalog
+from mlsg.config.catalog import load_catalog
 from mlsg.prepare import prepare
-from mlsg.recipes import load_recipe
-from mlsg.workspace import Workspace
+from mlsg.config.recipes import load_recipe
+from mlsg.cache.workspace import Workspace
+from tests.contexts import context_of
 langs, root, source, processes = Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
 recipe = load_recipe("zero_shot", ["prepare.lang=xx"])
 catalog = load_catalog([langs])
 began = time.monotonic()
-artefact = prepare(
-    recipe, workspace=Workspace(root), catalog=catalog, data_root=None, sources=[source], processes=processes
-)
+artefact = prepare(recipe, context_of(Workspace(root), catalog), sources=[source], processes=processes)
 seconds = time.monotonic() - began
 heavy = {"torch", "transformers", "datasets"} & set(sys.modules)
 own, children = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
@@ -434,7 +435,7 @@ def test_the_number_of_processes_is_no_part_of_the_result(
     langs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workers, "_ALONE", 1)
-    monkeypatch.setattr(sieve, "_PIECE", 500)
+    monkeypatch.setattr(filter, "_PIECE", 500)
     lines = [
         *_FILES["mine.txt"].split("\n"),
         *(f"Satz {number % 700}: größer\u200b als  {number}?" for number in range(900)),
@@ -443,9 +444,7 @@ def test_the_number_of_processes_is_no_part_of_the_result(
     made = [
         prepare(
             load_recipe("zero_shot", ["prepare.lang=xx", "prepare.limit=500"]),
-            workspace=Workspace(tmp_path / f"ws{processes}"),
-            catalog=load_catalog([langs]),
-            data_root=None,
+            context_of(Workspace(tmp_path / f"ws{processes}"), load_catalog([langs])),
             processes=processes,
         )
         for processes in (1, 2, 3)

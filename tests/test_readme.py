@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mlsg.recipes import recipe_names
+from mlsg.config.recipes import recipe_names
 from tests.command import REPOSITORY, mlsg
 
 _README = (REPOSITORY / "README.md").read_text(encoding="utf-8")

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mlsg.catalog import Corpus, HubSource
-from mlsg.data.locate import find_files, fingerprint_files, fingerprint_hub
+from mlsg.config.catalog import Corpus, HubSource
+from mlsg.data.original_files import find_files, fingerprint_files, fingerprint_hub
 from mlsg.data.readers import read_rows
 from mlsg.data.readers.json_rows import cell
 from mlsg.errors import DataError, HubUnreachableError

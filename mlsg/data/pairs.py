@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mlsg.catalog import Files, HubSource, PairSet
-from mlsg.data.locate import find_files, fingerprint_files, fingerprint_hub
+from mlsg.config.catalog import Files, HubSource, PairSet
+from mlsg.data.original_files import find_files, fingerprint_files, fingerprint_hub
 from mlsg.data.readers import Row, read_rows
 from mlsg.data.readers.json_rows import cell
 from mlsg.errors import DataError, HubUnreachableError
@@ -28,7 +28,7 @@ class GradedPairs:
 
 
 @dataclass(frozen=True)
-class Located:
+class LocatedSet:
     """A set that can be had; `fingerprint` changes with its bytes (or hub revision) and with its declaration."""
 
     pair_set: PairSet
@@ -39,14 +39,14 @@ class Located:
 
 
 @dataclass(frozen=True)
-class Absent:
+class MissingSet:
     """A set that cannot be had now, and why, in one line."""
 
     pair_set: PairSet
     why: str
 
 
-def locate(pair_set: PairSet, data_root: Path | None, hub: Hub) -> Located | Absent:
+def locate_set(pair_set: PairSet, data_root: Path | None, hub: Hub) -> LocatedSet | MissingSet:
     """Where the set is: its original files first, then the hub. Nothing is parsed.
 
     Raises SettingError for a --data-root that is no folder.
@@ -54,22 +54,22 @@ def locate(pair_set: PairSet, data_root: Path | None, hub: Hub) -> Located | Abs
     paths, no_files = find_files(pair_set.files, pair_set.root, data_root)
     if paths:
         origin: Literal["files", "starter"] = "starter" if pair_set.root == "starter" else "files"
-        return Located(pair_set, origin, paths, "", fingerprint_files(pair_set, paths))
+        return LocatedSet(pair_set, origin, paths, "", fingerprint_files(pair_set, paths))
     source = pair_set.hub
     if source is None:
-        return Absent(pair_set, f"{no_files}, and it is not on the hub")
+        return MissingSet(pair_set, f"{no_files}, and it is not on the hub")
     try:
         no_hub = hub.available(source)
         revision = None if no_hub else hub.resolve(source.path, source.revision, "dataset")
     except (DataError, HubUnreachableError) as error:
-        return Absent(pair_set, error.problem)
+        return MissingSet(pair_set, error.problem)
     if revision is None:
-        return Absent(pair_set, no_hub or hub.why_unreachable())
+        return MissingSet(pair_set, no_hub or hub.why_unreachable())
     pinned = dataclasses.replace(source, revision=revision)
-    return Located(pair_set, "hub", (), revision, fingerprint_hub(pair_set, [pinned]))
+    return LocatedSet(pair_set, "hub", (), revision, fingerprint_hub(pair_set, [pinned]))
 
 
-def read_pairs(located: Located, hub: Hub) -> GradedPairs:
+def read_pairs(located: LocatedSet, hub: Hub) -> GradedPairs:
     """The pairs of a located set.
 
     Raises DataError, naming file, line and column, for whatever is not as declared: a missing column, a score that is
@@ -100,7 +100,7 @@ def check_count(name: str, read: int, declared: int, source: str) -> None:
         raise DataError(problem, "give the file as its authors distribute it, or declare the pairs that it has")
 
 
-def _file_pairs(located: Located) -> Iterator[tuple[str, str, float]]:
+def _file_pairs(located: LocatedSet) -> Iterator[tuple[str, str, float]]:
     paths = iter(located.paths)
     for files in located.pair_set.files:
         for row in read_rows([next(paths) for _ in files.paths], files):
@@ -121,7 +121,7 @@ def _both(text: str, files: Files, row: Row) -> tuple[str, str]:
     return parts[0], parts[1]
 
 
-def _hub_pairs(located: Located, declared: HubSource, hub: Hub) -> Iterator[tuple[str, str, float]]:
+def _hub_pairs(located: LocatedSet, declared: HubSource, hub: Hub) -> Iterator[tuple[str, str, float]]:
     source = dataclasses.replace(declared, revision=located.revision)
     for number, record in enumerate(hub.rows(source), start=1):
         where = f"hub data set {source.path}, split {source.split}, row {number}"

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mlsg.cache.files import sha256_file
 from mlsg.data.readers.text import cannot_open, is_packed, raw_lines, text_lines
 from mlsg.errors import DataError
-from mlsg.files import sha256_file
 
 _LARGEST_CELL = 1 << 24  # characters; a larger one is a quote that was never closed
 _ROWS_AT_ONCE = 4096

@@ -5,34 +5,22 @@ Importing this package, and asking for scores that are there already, imports ne
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from mlsg.artefact import Artefact
-from mlsg.catalog import Catalog
+from mlsg.cache.artefact import Artefact
+from mlsg.config.recipes import EvalSettings
+from mlsg.context import Context
 from mlsg.evaluate.compare import compare
-from mlsg.evaluate.sts import Scores, evaluate_sts
-from mlsg.evaluate.subject import resolve_encoder
-from mlsg.hub import Hub
-from mlsg.recipes import EvalSettings
-from mlsg.workspace import Workspace
+from mlsg.evaluate.encoder_ref import resolve_encoder
+from mlsg.evaluate.suites.sts import Scores, evaluate_sts
 
 __all__ = ["Scores", "compare", "evaluate"]
 
 
 def evaluate(
-    encoder: str | Artefact,
-    settings: EvalSettings,
-    *,
-    workspace: Workspace,
-    catalog: Catalog,
-    data_root: Path | None = None,
-    pooling: str | None = None,
+    encoder: str | Artefact, settings: EvalSettings, context: Context, *, pooling: str | None = None
 ) -> Scores:
     """Scores of an encoder (artefact, folder or hub id) on the sets of `settings.langs`.
 
     Raises SettingError for an unknown language or pooling, ModelError and DataError for what cannot be read,
     HubUnreachableError when no set at all, or not the encoder, can be had.
     """
-    hub = Hub.from_environment(workspace.root)
-    subject = resolve_encoder(encoder, pooling, workspace, hub)
-    return evaluate_sts(subject, settings, workspace=workspace, catalog=catalog, data_root=data_root, hub=hub)
+    return evaluate_sts(resolve_encoder(encoder, pooling, context.workspace, context.hub), settings, context)

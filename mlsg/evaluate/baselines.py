@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from mlsg.artefact import Artefact
-from mlsg.catalog import Catalog
-from mlsg.data.pairs import GradedPairs, Located
+from mlsg.cache.artefact import Artefact
+from mlsg.cache.workspace import Workspace
+from mlsg.config.catalog import Catalog
+from mlsg.data.pairs import GradedPairs, LocatedSet
 from mlsg.errors import HubUnreachableError, ModelError
 from mlsg.evaluate.cosines import build_cosines
+from mlsg.evaluate.encoder_ref import EncoderRef, base_of
 from mlsg.evaluate.statistics import spearman
-from mlsg.evaluate.subject import Subject, base_of
 from mlsg.text.overlap import idf_overlap, overlap
-from mlsg.workspace import Workspace
 
 if TYPE_CHECKING:
     from mlsg.hub import Hub
@@ -27,7 +27,7 @@ BASE_POOLINGS: Mapping[str, str] = {"base_cls": "cls", "base_mean": "mean"}
 
 
 def base_cosines(
-    subject: Subject, located: Sequence[Located], precision: str, *, workspace: Workspace, hub: Hub
+    subject: EncoderRef, located: Sequence[LocatedSet], precision: str, *, workspace: Workspace, hub: Hub
 ) -> tuple[dict[str, Artefact], str]:
     """Role -> cosines of the base, and ""; or nothing and the reason why the base cannot be had any more."""
     found: dict[str, Artefact] = {}
@@ -41,7 +41,7 @@ def base_cosines(
     return found, ""
 
 
-def poolings_beside(subject: Subject) -> tuple[Subject, ...]:
+def poolings_beside(subject: EncoderRef) -> tuple[EncoderRef, ...]:
     """The base poolings that a pass over this encoder gives as well: those of a plain model, which is its own base."""
     if subject.provenance is not None or not subject.pooling:
         return ()

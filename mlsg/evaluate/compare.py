@@ -9,10 +9,10 @@ import numpy as np
 from mlsg.errors import DataError
 from mlsg.evaluate.cosines import SetCosines, read_cosines
 from mlsg.evaluate.means import mean_difference, resampled
+from mlsg.evaluate.results import Gain
 from mlsg.evaluate.statistics import spearman_difference
-from mlsg.evaluate.sts import Scores
+from mlsg.evaluate.suites.sts import Scores
 from mlsg.report.differences import DifferenceSheet, SetDifference
-from mlsg.report.scores_json import Gain
 
 
 def compare(a: Scores, b: Scores) -> DifferenceSheet:

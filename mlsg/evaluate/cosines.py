@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlsg.artefact import Artefact, Request
-from mlsg.data.pairs import GradedPairs, Located, read_pairs
+from mlsg.cache.artefact import Artefact, Request
+from mlsg.cache.files import canonical_json, read_json
+from mlsg.cache.workspace import Workspace
+from mlsg.data.pairs import GradedPairs, LocatedSet, read_pairs
+from mlsg.evaluate.encoder_ref import EncoderRef
 from mlsg.evaluate.encoding import encode_sentences
 from mlsg.evaluate.statistics import Floats
-from mlsg.evaluate.subject import Subject
 from mlsg.evaluate.vectors import Rows
-from mlsg.files import canonical_json, read_json
-from mlsg.workspace import Workspace
 
 if TYPE_CHECKING:
     from mlsg.hub import Hub
@@ -45,11 +45,11 @@ class SetCosines:
 
 
 def build_cosines(
-    subject: Subject,
-    located: Sequence[Located],
+    subject: EncoderRef,
+    located: Sequence[LocatedSet],
     precision: str,
     *,
-    also: Sequence[Subject] = (),
+    also: Sequence[EncoderRef] = (),
     workspace: Workspace,
     hub: Hub,
 ) -> Artefact:
@@ -79,7 +79,7 @@ def build_cosines(
     return workspace.build(request, make)
 
 
-def set_fingerprints(located: Sequence[Located]) -> dict[str, str]:
+def set_fingerprints(located: Sequence[LocatedSet]) -> dict[str, str]:
     """What the scores of these sets depend on, for a key."""
     return {f"set {each.pair_set.name}": each.fingerprint for each in located}
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlsg import console
-from mlsg.evaluate.subject import Subject
+from mlsg.cache.workspace import Workspace
+from mlsg.evaluate.encoder_ref import EncoderRef
 from mlsg.evaluate.vectors import Rows, VectorStore
-from mlsg.workspace import Workspace
 
 if TYPE_CHECKING:
     from mlsg.hub import Hub
@@ -21,11 +21,11 @@ _KEPT_AT_ONCE = 8192
 
 
 def encode_sentences(
-    subject: Subject,
+    subject: EncoderRef,
     sentences: Sequence[str],
     precision: str,
     *,
-    also: Sequence[Subject] = (),
+    also: Sequence[EncoderRef] = (),
     workspace: Workspace,
     hub: Hub,
 ) -> tuple[Rows, dict[str, Any]]:
@@ -46,7 +46,7 @@ def encode_sentences(
 
 
 def _complete(
-    rows: Rows, sentences: Sequence[str], store: VectorStore, encoder: Encoder, also: Sequence[Subject]
+    rows: Rows, sentences: Sequence[str], store: VectorStore, encoder: Encoder, also: Sequence[EncoderRef]
 ) -> None:
     """Compute and keep the rows that are not known yet."""
     from mlsg.model.encoder import Encoder, encode_tokens

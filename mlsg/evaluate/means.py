@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from mlsg.config.recipes import EvalSettings
 from mlsg.evaluate.cosines import SetCosines
+from mlsg.evaluate.results import Gain, MeanScore
 from mlsg.evaluate.statistics import Floats, Interval, percentiles, spearman, spearman_of_resamples
-from mlsg.recipes import EvalSettings
-from mlsg.report.scores_json import Gain, MeanScore
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import stdev
 
-from mlsg.artefact import Artefact
+from mlsg.cache.artefact import Artefact
+from mlsg.cache.workspace import Workspace
+from mlsg.config.recipes import EvalSettings
 from mlsg.errors import SettingError
 from mlsg.evaluate.baselines import BASE_POOLINGS
 from mlsg.evaluate.cosines import SetCosines, read_cosines
 from mlsg.evaluate.means import Resampled, mean, mean_score, resampled_set
-from mlsg.evaluate.sts import Scores
-from mlsg.recipes import EvalSettings
-from mlsg.report.scores_json import SetScore
+from mlsg.evaluate.results import SetScore
+from mlsg.evaluate.suites.sts import Scores
 from mlsg.report.seeds import SeedsSheet
-from mlsg.workspace import Workspace
 
 
 def encoders_of_seeds(last: Artefact, seeds: Sequence[int], workspace: Workspace) -> list[Artefact]:

@@ -30,9 +30,9 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from mlsg import console
-from mlsg.evaluate.subject import Subject
-from mlsg.files import canonical_json, read_json, sha256_text, write_atomically
-from mlsg.workspace import versions
+from mlsg.cache.files import canonical_json, read_json, sha256_text, write_atomically
+from mlsg.cache.workspace import versions
+from mlsg.evaluate.encoder_ref import EncoderRef
 
 FORMAT = 1
 LIMIT = 8 * 2**30
@@ -69,7 +69,7 @@ class VectorStore:
 
     root: Path
     """The workspace's folder."""
-    subject: Subject
+    subject: EncoderRef
     precision: str
 
     @cached_property

@@ -10,7 +10,7 @@
     hub.snapshot(repo, revision="main") -> Path    # local folder of a model: config, tokenizer, safetensors
     hub.model_available(repo, revision="main") -> str     # "" or why the model cannot be had now
 
-`source` is a `mlsg.catalog.HubSource`. Importing this package imports none of the hub's own libraries.
+`source` is a `mlsg.config.catalog.HubSource`. Importing this package imports none of the hub's own libraries.
 """
 
 from __future__ import annotations

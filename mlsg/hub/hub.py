@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlsg.errors import HubUnreachableError, MlsgError
-from mlsg.hub import libraries, reach, revisions, rows, snapshot, streams
-from mlsg.hub.patience import Patience
-from mlsg.hub.refusals import Kind, named
+from mlsg.hub import connectivity, libraries, revisions, rows, snapshot, streams
+from mlsg.hub.errors import Kind, named
 from mlsg.hub.repositories import ask, is_commit
+from mlsg.hub.retry import Patience
 from mlsg.hub.tables import cached_table
 
 if TYPE_CHECKING:
-    from mlsg.catalog import HubSource
+    from mlsg.config.catalog import HubSource
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Hub:
 
     def why_unreachable(self) -> str:
         """Empty, or in a few words: why the hub is out of reach."""
-        return libraries.offline_because() or reach.why_out_of_reach(libraries.endpoint())
+        return libraries.offline_because() or connectivity.why_out_of_reach(libraries.endpoint())
 
     def resolve(self, repo: str, revision: str = "main", kind: Kind = "dataset") -> str | None:
         """The full commit of `revision`: itself, or as this workspace first saw it, or as the hub says now.

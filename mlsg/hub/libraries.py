@@ -65,7 +65,7 @@ def hub() -> ModuleType:
 def datasets() -> ModuleType:
     """`datasets`, quiet in the same way (DATASETS_VERBOSITY), and without its own retries or its download counter.
 
-    Its retries wait up to nine minutes without a word and would multiply with ours (`mlsg.hub.patience`); its counter
+    Its retries wait up to nine minutes without a word and would multiply with ours (`mlsg.hub.retry`); its counter
     asks a host beside the hub for every data set, which a mirror's user does not expect.
     """
     hub()

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from mlsg.hub import libraries
-from mlsg.hub.patience import Patience, persist
-from mlsg.hub.refusals import Kind, in_one_line, named
+from mlsg.hub.errors import Kind, in_one_line, named
+from mlsg.hub.retry import Patience, retry_while_passing
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SECONDS = 10.0
@@ -39,7 +39,9 @@ def ask(kind: Kind, repo: str, revision: str, patience: Patience) -> Repository:
     api = libraries.hub().HfApi(library_name="mlsg")
     what = named(kind, repo, revision)
     try:
-        info = persist(lambda: api.repo_info(repo, repo_type=kind, revision=revision, timeout=_SECONDS), what, patience)
+        info = retry_while_passing(
+            lambda: api.repo_info(repo, repo_type=kind, revision=revision, timeout=_SECONDS), what, patience
+        )
     except Exception as error:
         said = in_one_line(error, kind, repo, revision)
         if said is None or said is error:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
+from mlsg.cache.files import read_json, readable_json, remove_leftovers, write_atomically
 from mlsg.errors import SettingError
-from mlsg.files import read_json, readable_json, remove_leftovers, write_atomically
 from mlsg.hub import libraries
 from mlsg.hub.repositories import is_commit
 
 if TYPE_CHECKING:
-    from mlsg.hub.refusals import Kind
+    from mlsg.hub.errors import Kind
 
 FILE = "revisions.json"
 

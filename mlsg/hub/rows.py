@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from mlsg.errors import DataError, MlsgError
 from mlsg.hub import libraries
-from mlsg.hub.patience import FellBackError, Patience, persist
-from mlsg.hub.picking import check_columns, picked, top_columns
-from mlsg.hub.refusals import in_one_line, named, unreadable
+from mlsg.hub.columns import check_columns, picked, top_columns
+from mlsg.hub.errors import in_one_line, named, unreadable
 from mlsg.hub.repositories import Repository, ask
+from mlsg.hub.retry import FellBackError, Patience, retry_while_passing
 from mlsg.hub.tables import UNNAMED, cached_table, read_table
 
 if TYPE_CHECKING:
-    from mlsg.catalog import HubSource
+    from mlsg.config.catalog import HubSource
 
 _BATCH = 1000
 _READERS = {"arrow", "csv", "json", "parquet", "text"}
@@ -48,7 +48,7 @@ def fetched(source: HubSource, commit: str, patience: Patience, use: Any) -> Any
     check(ask("dataset", source.path, commit, patience))
     what = named("dataset", source.path)
     try:
-        return persist(lambda: use(_builder(source, commit)), what, patience)
+        return retry_while_passing(lambda: use(_builder(source, commit)), what, patience)
     except MlsgError:
         raise
     except Exception as error:

@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 
 from mlsg.errors import MlsgError, ModelError
 from mlsg.hub import libraries
-from mlsg.hub.patience import Patience, persist
-from mlsg.hub.refusals import in_one_line, named
+from mlsg.hub.errors import in_one_line, named
 from mlsg.hub.repositories import ask
+from mlsg.hub.retry import Patience, retry_while_passing
 from mlsg.hub.revisions import repository_folder
 
 _WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors")
@@ -45,7 +45,9 @@ def fetched_model(repo: str, commit: str, patience: Patience) -> Path:
     wanted = wanted_files(files)
     download = libraries.hub().snapshot_download
     try:
-        folder = persist(lambda: download(repo, revision=commit, allow_patterns=wanted), named("model", repo), patience)
+        folder = retry_while_passing(
+            lambda: download(repo, revision=commit, allow_patterns=wanted), named("model", repo), patience
+        )
     except MlsgError:
         raise
     except Exception as error:

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from mlsg.hub.patience import Patience, is_passing, pause
-from mlsg.hub.picking import check_columns, picked
-from mlsg.hub.refusals import named
+from mlsg.hub.columns import check_columns, picked
+from mlsg.hub.errors import named
+from mlsg.hub.retry import Patience, is_passing, pause
 from mlsg.hub.rows import fetched, objection, read_rows
 from mlsg.hub.tables import cached_table
 
 if TYPE_CHECKING:
-    from mlsg.catalog import HubSource
+    from mlsg.config.catalog import HubSource
 
 _EVERY = 1000
 

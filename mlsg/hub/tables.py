@@ -15,7 +15,7 @@ from mlsg.hub import libraries
 from mlsg.hub.revisions import repository_folder
 
 if TYPE_CHECKING:
-    from mlsg.catalog import HubSource
+    from mlsg.config.catalog import HubSource
 
 UNNAMED = (None, "", "default")
 """Configurations that are asked for without a name, so that the data set's own default one is taken."""

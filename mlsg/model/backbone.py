@@ -20,13 +20,13 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from mlsg.errors import ModelError, SettingError
-from mlsg.model.faster import faster
+from mlsg.model.fast.copies import measurable, trainable
+from mlsg.model.fast.linear import faster
+from mlsg.model.fast.packing import Packed, can_pack, first_position, pack, pool_packed
 from mlsg.model.folder import read_transformer
-from mlsg.model.locate import Located, locate
-from mlsg.model.packing import Packed, can_pack, first_position, pack, pool_packed
 from mlsg.model.pretrained import positions, read_config, read_model, read_tokenizer
+from mlsg.model.source import ModelFolder, find_model
 from mlsg.model.tokens import Tokens, tokenize
-from mlsg.model.training import measurable, trainable
 
 if TYPE_CHECKING:
     from mlsg.hub import Hub
@@ -68,7 +68,7 @@ class Backbone(nn.Module):
 
     @cached_property
     def packs(self) -> bool:
-        """Whether sentences can share rows (`mlsg.model.packing`): the kind of base allows it and one trial agrees."""
+        """Whether sentences can share rows (`fast/packing.py`): the kind of base allows it and one trial agrees."""
         return can_pack(self.model) and _packs(self)
 
     def forward(
@@ -126,11 +126,11 @@ class Backbone(nn.Module):
         return self._with_model(copy.deepcopy(self.model)).requires_grad_(False).eval()
 
     def for_inference(self, precision: str) -> Backbone:
-        """The same weights, ready to be run fast without gradient (`mlsg.model.faster`); precision: float32, bf16."""
+        """The same weights, ready to be run fast without gradient (`fast/linear.py`); precision: float32, bf16."""
         return _run_once(self._sharing(faster(self.model, precision)).eval(), precision)
 
     def for_training(self) -> Backbone:
-        """The same weights, ready to be trained fast (`mlsg.model.training`), in training mode."""
+        """The same weights, ready to be trained fast (`mlsg.model.fast.copies`), in training mode."""
         return self._sharing(trainable(self.model, attends=self.packs)).train()
 
     def for_measuring(self, precision: str) -> Backbone:
@@ -185,10 +185,10 @@ def load_backbone(
     `max_length` can only shorten what tokenizer and positions allow. `hub` brings a workspace's record of revisions. In
     evaluation mode, float32, on the CPU. Raises ModelError for what is no encoder, HubUnreachableError.
     """
-    return read_backbone(locate(model, revision, hub), max_length=max_length)
+    return read_backbone(find_model(model, revision, hub), max_length=max_length)
 
 
-def read_backbone(located: Located, *, max_length: int | None = None) -> Backbone:
+def read_backbone(located: ModelFolder, *, max_length: int | None = None) -> Backbone:
     """The base in a folder of this machine. Raises ModelError."""
     declared = read_transformer(located.folder)
     config = read_config(declared.folder)

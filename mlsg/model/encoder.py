@@ -21,13 +21,13 @@ from torch import Tensor
 
 from mlsg.errors import SettingError, nearest
 from mlsg.model.backbone import Backbone, read_backbone
+from mlsg.model.fast.packing import pack, pool_packed
+from mlsg.model.fast.threads import one_ahead, parallel_map
 from mlsg.model.folder import Head, is_sentence_transformer, read_head, read_provenance
-from mlsg.model.locate import locate
-from mlsg.model.packing import pack, pool_packed
+from mlsg.model.modules import Dense, Normalize, read_step
 from mlsg.model.pooling import POOLINGS, checked_layer, pool, pool_tokens
 from mlsg.model.saving import save_encoder
-from mlsg.model.steps import Dense, Normalize, read_step
-from mlsg.model.threads import by_the_piece, one_ahead
+from mlsg.model.source import find_model
 from mlsg.model.tokens import Tokens, equal_batches, token_batches
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class Encoder:
         """
         if pooling is not None and pooling not in POOLINGS:
             raise SettingError(f'unknown pooling "{pooling}"', nearest(pooling, POOLINGS))
-        located = locate(str(source), revision, hub)
+        located = find_model(str(source), revision, hub)
         head = _head(located.folder, pooling, layer, str(source))
         backbone = read_backbone(located)
         modules: list[Dense | Normalize] = []
@@ -243,7 +243,7 @@ def encode_tokens(
             pooled = [pool_packed(states, packed, each.pooling, -1 if last else each.layer) for each in encoders]
         return rows, [each.after_pooling(own).float().cpu().numpy() for each, own in zip(encoders, pooled, strict=True)]
 
-    yield from by_the_piece(computed, batches) if device.type == "cpu" else map(computed, batches)
+    yield from parallel_map(computed, batches) if device.type == "cpu" else map(computed, batches)
 
 
 def _tokens_at_once(device: torch.device, tokens: int) -> int:

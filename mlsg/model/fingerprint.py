@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlsg.cache.files import canonical_json, sha256_file, sha256_text
 from mlsg.errors import ModelError
-from mlsg.files import canonical_json, sha256_file, sha256_text
 from mlsg.model.folder import module_folders
-from mlsg.model.locate import hub_commit, local_folder
+from mlsg.model.source import hub_commit, local_folder
 
 if TYPE_CHECKING:
     from mlsg.hub import Hub

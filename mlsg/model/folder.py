@@ -21,8 +21,8 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from mlsg.cache.files import read_json, readable_json
 from mlsg.errors import ModelError
-from mlsg.files import read_json, readable_json
 
 SCHEMA = "mlsg.encoder/1"
 PROVENANCE = "mlsg.json"

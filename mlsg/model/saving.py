@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from mlsg.files import read_json
+from mlsg.cache.files import read_json
 from mlsg.model.folder import Head, Step, write_json, write_layout, write_provenance
+from mlsg.model.modules import save_tensors, write_step
 from mlsg.model.quiet import quiet_transformers
-from mlsg.model.steps import save_tensors, write_step
 
 if TYPE_CHECKING:
     from mlsg.model.backbone import Backbone

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from mlsg.config.settings import read_settings, table_of
 from mlsg.errors import SettingError, nearest
-from mlsg.settings import read_settings, table_of
 
 if TYPE_CHECKING:
     from mlsg.objectives.interface import ObjectiveSettings

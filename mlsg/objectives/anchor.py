@@ -6,9 +6,9 @@ from contextvars import ContextVar
 
 from torch import Tensor, nn
 
+from mlsg.config.recipes import EncoderSettings
 from mlsg.model.backbone import Backbone
-from mlsg.model.packing import Packed, pool_packed, pool_rows
-from mlsg.recipes import EncoderSettings
+from mlsg.model.fast.packing import Packed, pool_packed, pool_rows
 
 _ASKED: ContextVar[Packed | None] = ContextVar("asked", default=None)
 """What [CLS] alone is asked of; each thread has its own."""

@@ -1,8 +1,9 @@
 """What the training loop and an objective know of each other.
 
-An objective is built once on a `Ground`, then asked for the anchors and the loss of one `Batch` after the other. It
-owns its modules (`parts`, trained beside the tuned copy and never saved) but not the tuned copy: that is handed in at
-each step. Anchors and loss are two questions, so that a batch too big for the memory can be encoded in chunks.
+An objective is built once on a `TrainingContext`, then asked for the anchors and the loss of one `Batch` after the
+other. It owns its modules (`parts`, trained beside the tuned copy and never saved) but not the tuned copy: that is
+handed in at each step. Anchors and loss are two questions, so that a batch too big for the memory can be encoded in
+several passes.
 Importing this file does not import torch.
 """
 
@@ -18,12 +19,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
+    from mlsg.cache.workspace import Workspace
+    from mlsg.config.recipes import EncoderSettings
     from mlsg.model.backbone import Backbone
-    from mlsg.model.packing import Packed
+    from mlsg.model.fast.packing import Packed
     from mlsg.model.tokens import Tokens
-    from mlsg.objectives.drift import Pull
-    from mlsg.recipes import EncoderSettings
-    from mlsg.workspace import Workspace
+    from mlsg.objectives.l2_sp import L2ToStart
 
 
 class TrainingText(Protocol):
@@ -50,9 +51,9 @@ class TrainingText(Protocol):
 class Share:
     """What this process has of the whole batch of a step, B sentences over all processes; here: everything.
 
-    The one for many processes is `mlsg.train.processes.Part`. Summed over the processes, the losses and their gradients
-    must be those of one process with the whole batch: a mean is over B, and what is no sum over sentences is divided by
-    `processes`.
+    The one for many processes is `mlsg.train.distributed.Part`. Summed over the processes, the losses and their
+    gradients must be those of one process with the whole batch: a mean is over B, and what is not a sum over sentences
+    is divided by `processes`.
     """
 
     start: int = 0
@@ -92,7 +93,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Origin:
+class CacheKey:
     """Names for base and text that hold beyond this process, so that what is computed of them can be kept."""
 
     workspace: Workspace
@@ -106,7 +107,7 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Ground:
+class TrainingContext:
     """What an objective is built on."""
 
     base: Backbone
@@ -119,7 +120,7 @@ class Ground:
     """Seed of a purpose, such as "head"."""
     precision: str = "float32"
     """Of training."""
-    origin: Origin | None = None
+    origin: CacheKey | None = None
     """None: nothing is kept."""
 
 
@@ -128,7 +129,7 @@ class Objective(Protocol):
 
     parts: Mapping[str, nn.Module]
     """Modules trained beside the tuned copy and thrown away after."""
-    pull: Pull | None
+    pull: L2ToStart | None
     """A penalty on the weights themselves; the loop adds it to loss and gradients."""
 
     def anchors(self, tuned: Backbone, packed: Packed) -> Tensor:
@@ -148,5 +149,5 @@ class ObjectiveSettings(Protocol):
     def label(self) -> str:
         """A short name for folders and tables."""
 
-    def build(self, ground: Ground) -> Objective:
+    def build(self, ground: TrainingContext) -> Objective:
         """The objective, with torch imported no earlier than here."""

@@ -19,15 +19,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from mlsg.config.settings import Between
 from mlsg.errors import SettingError
-from mlsg.objectives.interface import Batch, Ground
-from mlsg.settings import Between
+from mlsg.objectives.interface import Batch, TrainingContext
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from mlsg.model.backbone import Backbone
-    from mlsg.model.packing import Packed
+    from mlsg.model.fast.packing import Packed
     from mlsg.objectives.views import ViewSource
 
 
@@ -41,7 +41,7 @@ class Settings:
         Literal["base", "opt1", "opt2", "opt3"], "opt3: SG-OPT; the others draw one layer a sentence and step"
     ] = "opt3"
     temperature: Annotated[float, "tau", Between(1e-4)] = 0.01
-    regulariser: Annotated[float, "lambda: weight of the squared distance between tuned copy and guide", Between(0)] = (
+    reg_weight: Annotated[float, "lambda: weight of the squared distance between tuned copy and guide", Between(0)] = (
         0.1
     )
     view_pooling: Annotated[Literal["max", "mean", "cls"], "over the tokens of each layer of the guide"] = "max"
@@ -57,7 +57,9 @@ class Settings:
     view_precision: Annotated[
         Literal["train", "float32", "bf16"], "in which views are computed and stored; train: as train.precision"
     ] = "train"
-    view_limit: Annotated[float, "GB that stored views may take; past it the guide reads every batch", Between(0)] = 8.0
+    view_cache_gb: Annotated[
+        float, "GB that stored views may take; past it the guide reads every batch", Between(0)
+    ] = 8.0
     view_shrinkage: Annotated[float, "share of the mean variance mixed in before whitening", Between(1e-6, 1)] = 0.1
 
     def __post_init__(self) -> None:
@@ -77,9 +79,9 @@ class Settings:
         """The loss names the method: opt3 is SG-OPT, base is SG."""
         return self.loss
 
-    def build(self, ground: Ground) -> SelfGuided:
+    def build(self, ground: TrainingContext) -> SelfGuided:
         """The objective on `ground`. Raises SettingError for a layer that the base does not have."""
-        from mlsg.objectives.head import projection_head
+        from mlsg.objectives.projection import projection_head
         from mlsg.objectives.view_source import view_source
 
         head = projection_head(
@@ -96,12 +98,16 @@ class Settings:
 class SelfGuided:
     """The loss of one batch. Not a module: the guide must not be switched to training by a parent's `.train()`."""
 
-    def __init__(self, settings: Settings, ground: Ground, guide: Backbone, views: ViewSource, head: nn.Module) -> None:
+    def __init__(
+        self, settings: Settings, ground: TrainingContext, guide: Backbone, views: ViewSource, head: nn.Module
+    ) -> None:
         self.settings, self.encoder, self.guide, self.views, self.head = settings, ground.encoder, guide, views, head
         self.parts: Mapping[str, nn.Module] = {"head": head}
-        from mlsg.objectives.drift import Pull
+        from mlsg.objectives.l2_sp import L2ToStart
 
-        self.pull = Pull(settings.regulariser, dict(guide.model.named_parameters())) if settings.regulariser else None
+        self.pull = (
+            L2ToStart(settings.reg_weight, dict(guide.model.named_parameters())) if settings.reg_weight else None
+        )
 
     def anchors(self, tuned: Backbone, packed: Packed) -> Tensor:
         """(b, d): the tuned copy's vectors, pooled as the encoder's will be."""
@@ -134,6 +140,6 @@ class SelfGuided:
         return self.views(batch, batch.draw("layer", len(self.views.layers)))
 
 
-def _guide(ground: Ground, *, dropout: bool) -> Backbone:
+def _guide(ground: TrainingContext, *, dropout: bool) -> Backbone:
     guide = ground.base.copy_frozen().to(ground.device)
     return guide.train() if dropout else guide.eval()

@@ -24,11 +24,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mlsg import console
-from mlsg.artefact import Artefact, Request
-from mlsg.files import sync
-from mlsg.objectives.interface import Batch, Origin, TrainingText
+from mlsg.cache.artefact import Artefact, Request
+from mlsg.cache.files import sync
+from mlsg.cache.shared_work import do_shared_work, help_shared_work
+from mlsg.objectives.interface import Batch, CacheKey, TrainingText
 from mlsg.objectives.views import GuideViews
-from mlsg.pieces import make_one_piece, make_pieces
 
 STAGE = "views"
 FORMAT = 3
@@ -71,7 +71,9 @@ def bytes_of(guide: GuideViews) -> int:
     return len(guide.text.distinct) * (backbone.layers + 1) * backbone.dimension * width
 
 
-def stored_views(guide: GuideViews, origin: Origin, settings: Mapping[str, Any], layers: Sequence[int]) -> StoredViews:
+def stored_views(
+    guide: GuideViews, origin: CacheKey, settings: Mapping[str, Any], layers: Sequence[int]
+) -> StoredViews:
     """The views that `guide` (of all layers) gives for its whole text; computed unless they are in the workspace.
 
     `settings` are those that change a view.
@@ -90,7 +92,7 @@ def stored_views(guide: GuideViews, origin: Origin, settings: Mapping[str, Any],
 
     def make(folder: Path, scratch: Path) -> Mapping[str, Any]:
         with console.progress("views", len(order), "sentences") as bar:
-            for number in make_pieces(scratch, names, lambda number: compute(scratch, number)):
+            for number in do_shared_work(scratch, names, lambda number: compute(scratch, number)):
                 bar.advance(len(parts[number]))
         for name in names:
             (scratch / name).rename(folder / name)
@@ -105,7 +107,7 @@ def stored_views(guide: GuideViews, origin: Origin, settings: Mapping[str, Any],
         sync(scratch)
 
     def assist(scratch: Path) -> bool:
-        return make_one_piece(scratch, names, lambda number: compute(scratch, number))
+        return help_shared_work(scratch, names, lambda number: compute(scratch, number))
 
     artefact = origin.workspace.build(request, make, assist=assist)
     places = np.empty(len(order), dtype=np.int64)

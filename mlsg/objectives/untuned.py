@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from mlsg.errors import SettingError
-from mlsg.objectives.interface import Ground
+from mlsg.objectives.interface import TrainingContext
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,6 @@ class Settings:
         """A short name for folders and tables."""
         return "untuned"
 
-    def build(self, ground: Ground) -> NoReturn:
+    def build(self, ground: TrainingContext) -> NoReturn:
         """Raises SettingError: there is no loss to compute."""
         raise SettingError('objective "untuned" has nothing to train', "choose another objective, or only its pooling")

@@ -16,11 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mlsg.model.packing import Packed, pack, pool_layers, pool_rows
-from mlsg.model.threads import by_the_piece
+from mlsg.model.fast.packing import Packed, pack, pool_layers, pool_rows
+from mlsg.model.fast.threads import parallel_map
+from mlsg.model.precision import autocast
 from mlsg.model.tokens import Tokens
 from mlsg.objectives.interface import Batch, TrainingText
-from mlsg.objectives.precision import autocast
 
 if TYPE_CHECKING:
     from mlsg.model.backbone import Backbone
@@ -92,7 +92,7 @@ class GuideViews:
     def of_rows(self, rows: NDArray[np.int64]) -> Iterator[Tensor]:
         """Views of some sentences, sorted by length already, a batch after the other."""
         batches = similar_batches(self.text.tokens, rows, together=self.guide.packs)
-        each = by_the_piece if self.device.type == "cpu" else map
+        each = parallel_map if self.device.type == "cpu" else map
         yield from each(lambda packed: self.of(packed.to(self.device)), batches)
 
     @torch.no_grad()

@@ -19,8 +19,10 @@ from accelerate import Accelerator
 from transformers import BertForPreTraining
 
 from mlsg import console
+from mlsg.cache.files import read_json, readable_json, sync, sync_tree, write_atomically
+from mlsg.config.recipes import Recipe
+from mlsg.config.settings import table_of
 from mlsg.errors import SettingError
-from mlsg.files import read_json, readable_json, sync, sync_tree, write_atomically
 from mlsg.pretraining.alignment import start_vectors
 from mlsg.pretraining.card import facts_of, write_card
 from mlsg.pretraining.corpora import find_corpora
@@ -30,8 +32,6 @@ from mlsg.pretraining.network import make_network
 from mlsg.pretraining.preparing import prepare_text
 from mlsg.pretraining.saving import save_model, write_model
 from mlsg.pretraining.tokenizer import SPECIAL, continues, wrapped
-from mlsg.recipes import Recipe
-from mlsg.settings import table_of
 
 _CHECKPOINT_SECONDS = 240.0
 _EMBEDDING_SIZE = 0.04

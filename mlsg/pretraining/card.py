@@ -10,12 +10,12 @@ from typing import Any
 import torch
 
 from mlsg import __version__
-from mlsg.files import readable_json
+from mlsg.cache.files import readable_json
+from mlsg.config.recipes import PretrainSettings
+from mlsg.config.settings import meanings, table_of
 from mlsg.pretraining.licences import NOT_STATED, licences
 from mlsg.pretraining.loop import State
 from mlsg.pretraining.store import Store
-from mlsg.recipes import PretrainSettings
-from mlsg.settings import meanings, table_of
 
 
 def facts_of(

@@ -11,7 +11,7 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from mlsg.files import read_json, readable_json, sync, sync_tree
+from mlsg.cache.files import read_json, readable_json, sync, sync_tree
 
 _KEPT = 2
 

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlsg.cache.files import sha256_file
 from mlsg.data.readers.text import text_lines
 from mlsg.errors import DataError, SettingError, nearest
-from mlsg.files import sha256_file
 
 _NAME = re.compile(r"([a-z]{2,3})(?:_\w+)?\.txt(?:\.(?:xz|gz|zst))?")
 _PAIRS = re.compile(r"parallel(?:_\w+)?\.tsv(?:\.(?:xz|gz|zst))?")

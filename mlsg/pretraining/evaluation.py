@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mlsg.config.schema import PACKED
 from mlsg.data.readers.text import open_bytes
-from mlsg.declarations import PACKED
 from mlsg.errors import SettingError
 from mlsg.text.normalise import match_form
 

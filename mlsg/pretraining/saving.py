@@ -8,7 +8,7 @@ from pathlib import Path
 
 from transformers import BertForPreTraining, PreTrainedTokenizerFast
 
-from mlsg.files import sync, sync_tree
+from mlsg.cache.files import sync, sync_tree
 from mlsg.model.quiet import quiet_transformers
 from mlsg.pretraining.network import SAVED_DROPOUT
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from mlsg.files import read_json, readable_json, sync_tree
+from mlsg.cache.files import read_json, readable_json, sync_tree
 
 
 @dataclass(frozen=True)

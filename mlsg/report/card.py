@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mlsg.report.provenance import Provenance, provenance_in
-from mlsg.report.scores_json import ScoreSheet
+from mlsg.evaluate.results import ScoreSheet
+from mlsg.model.provenance import Provenance, provenance_in
 from mlsg.report.tables import grids, legend, markdown
 
 CARD = "README.md"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mlsg.report.scores_json import EncoderEntry, Gain, Interval, ScoreSheet, document, rounded, rounded_interval
+from mlsg.evaluate.results import EncoderEntry, Gain, Interval, ScoreSheet, document, rounded, rounded_interval
 from mlsg.report.tables import Grid, points, span
 
 SCHEMA = "mlsg.difference/1"

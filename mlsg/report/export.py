@@ -6,10 +6,10 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from mlsg.artefact import MANIFEST, Artefact
+from mlsg.cache.artefact import MANIFEST, Artefact
+from mlsg.cache.workspace import Workspace
 from mlsg.errors import SettingError, nearest
 from mlsg.report.card import CARD
-from mlsg.workspace import Workspace
 
 
 def export_encoder(folder: Path, encoder: str | None, workspace: Path) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mlsg import console
-from mlsg.catalog import Catalog, Language
-from mlsg.declarations import Corpus, PairSet
+from mlsg.config.catalog import Catalog, Language
+from mlsg.config.schema import Corpus, PairSet
 
 _MADE = {
     "human": "human",

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mlsg import console
+from mlsg.cache.files import readable_json, write_atomically
 from mlsg.errors import SettingError
 from mlsg.evaluate import Scores, compare
-from mlsg.files import readable_json, write_atomically
+from mlsg.evaluate.results import document
 from mlsg.report.differences import DifferenceSheet, difference_document, difference_grids
-from mlsg.report.scores_json import document
 from mlsg.report.seeds import SPREAD, SeedsSheet, seeds_document, seeds_grids
 from mlsg.report.tables import Grid, grids, legend, print_grids
 from mlsg.report.tables import markdown as as_markdown

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mlsg import console, objectives
-from mlsg.recipes import Recipe, load_recipe, recipe_names
-from mlsg.settings import meanings, table_of
+from mlsg.config.recipes import Recipe, load_recipe, recipe_names
+from mlsg.config.settings import meanings, table_of
 
 _SECTIONS = ("prepare", "train", "objective", "encoder", "eval")
 

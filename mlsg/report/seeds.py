@@ -1,4 +1,4 @@
-"""Scores of one method over several seeds: tables, and JSON of schema `mlsg.seeds/1`."""
+"""Scores of one method over several seeds: tables, and JSON of schema `mlsg.config.seed_list/1`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mlsg.report.scores_json import ScoreSheet, document, rounded, rounded_interval
+from mlsg.evaluate.results import ScoreSheet, document, rounded, rounded_interval
 from mlsg.report.tables import Grid, grids, points
 
-SCHEMA = "mlsg.seeds/1"
+SCHEMA = "mlsg.config.seed_list/1"
 SPREAD = "Spread: standard deviation over the seeds. Intervals are of these trainings, with their pairs drawn again"
 _SPREAD = "spread"
 

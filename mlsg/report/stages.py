@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mlsg import console
-from mlsg.artefact import Artefact
+from mlsg.cache.artefact import Artefact
 from mlsg.prepare import summary_rows
 from mlsg.report.tables import points
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlsg.report.scores_json import BASELINES, FEW_PAIRS, Interval, MeanScore, ScoreSheet, SetScore
+from mlsg.evaluate.results import BASELINES, FEW_PAIRS, Interval, MeanScore, ScoreSheet, SetScore
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import compress
 
 from mlsg.text.deduplicate import SeenTexts
-from mlsg.text.sieve import Sieve, Sifted, pieces
+from mlsg.text.filter import FilteredBatch, LineFilter, pieces
 from mlsg.text.workers import sift_all
 
 
@@ -24,7 +24,7 @@ class Tally:
 
 
 def kept_lines(
-    sieve: Sieve, texts: Iterable[str], tally: Tally, processes: int = 1
+    sieve: LineFilter, texts: Iterable[str], tally: Tally, processes: int = 1
 ) -> Generator[Sequence[bytes], None, None]:
     """Yield the kept lines in UTF-8, in batches; `tally` is up to date at each. Close it when it is left early.
 
@@ -43,5 +43,5 @@ def kept_lines(
             yield lines
 
 
-def _first_ones(seen: SeenTexts, sifted: Sifted) -> list[bytes]:
+def _first_ones(seen: SeenTexts, sifted: FilteredBatch) -> list[bytes]:
     return list(compress(sifted.lines, seen.add(sifted.digests).tolist()))

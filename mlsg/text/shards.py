@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
-from mlsg.files import read_json, sync, write_atomically
+from mlsg.cache.files import read_json, sync, write_atomically
 
 DOCUMENTS_A_SHARD = 2000
 _COMPLETE = "complete.json"

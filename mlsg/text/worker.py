@@ -14,35 +14,35 @@ import traceback
 from collections.abc import Sequence
 from typing import IO
 
+from mlsg.text.filter import FilteredBatch, LineFilter
 from mlsg.text.frames import read_frame, write_frame
-from mlsg.text.sieve import Sieve, Sifted
 
 DONE, FAULT = b"done", b"fault"
 
 
-def pack_sieve(sieve: Sieve) -> list[bytes]:
+def pack_sieve(sieve: LineFilter) -> list[bytes]:
     """Return the frame that tells a worker what to do."""
     fields = {"min_chars": sieve.min_chars, "max_chars": sieve.max_chars}
     flags = {"repetitions": sieve.repetitions, "stored": sieve.stored}
     return [json.dumps({**fields, **flags}).encode(), "\n".join(sieve.forms).encode()]
 
 
-def unpack_sieve(parts: Sequence[bytes]) -> Sieve:
+def unpack_sieve(parts: Sequence[bytes]) -> LineFilter:
     """Return what was packed."""
     fields, forms = parts
-    return Sieve(forms=frozenset(forms.decode().split("\n") if forms else ()), **json.loads(fields))
+    return LineFilter(forms=frozenset(forms.decode().split("\n") if forms else ()), **json.loads(fields))
 
 
-def pack_sifted(sifted: Sifted) -> list[bytes]:
+def pack_sifted(sifted: FilteredBatch) -> list[bytes]:
     """Return the frame of what is left of a piece."""
     counts = {"read": sifted.read, "dropped": dict(sifted.dropped), "found": dict(sifted.found)}
     return [DONE, json.dumps(counts).encode(), b"\n".join(sifted.lines), sifted.digests]
 
 
-def unpack_sifted(parts: Sequence[bytes]) -> Sifted:
+def unpack_sifted(parts: Sequence[bytes]) -> FilteredBatch:
     """Return what was packed: no line that is left is empty, so no lines are told from an empty one."""
     _, counts, lines, digests = parts
-    return Sifted(lines=lines.split(b"\n") if lines else [], digests=digests, **json.loads(counts))
+    return FilteredBatch(lines=lines.split(b"\n") if lines else [], digests=digests, **json.loads(counts))
 
 
 def serve() -> None:

@@ -23,8 +23,8 @@ from typing import cast
 
 import mlsg
 from mlsg.errors import MlsgError
+from mlsg.text.filter import FilteredBatch, LineFilter
 from mlsg.text.frames import read_frame, write_frame
-from mlsg.text.sieve import Sieve, Sifted
 from mlsg.text.worker import FAULT, pack_sieve, unpack_sifted
 
 _MOST = 4  # as many as one process can read for and find duplicates after
@@ -46,7 +46,7 @@ def processes_at_hand() -> int:
     return min(cores, _MOST)
 
 
-def sift_all(sieve: Sieve, pieces: Iterator[str], processes: int) -> Generator[Sifted, None, None]:
+def sift_all(sieve: LineFilter, pieces: Iterator[str], processes: int) -> Generator[FilteredBatch, None, None]:
     """Yield every piece sifted, in order; with one process, or little text, all of it here.
 
     Workers run until the last piece or until this generator is closed: close it. Raises MlsgError when one of them ends
@@ -64,10 +64,10 @@ def _with_first(first: str, rest: Iterator[str]) -> Iterator[str]:
     yield from rest
 
 
-def _sift_elsewhere(sieve: Sieve, pieces: Iterator[str], processes: int) -> Generator[Sifted, None, None]:
+def _sift_elsewhere(sieve: LineFilter, pieces: Iterator[str], processes: int) -> Generator[FilteredBatch, None, None]:
     idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
 
-    def sift(piece: str) -> Sifted:
+    def sift(piece: str) -> FilteredBatch:
         worker = idle.get()
         try:
             return worker.sift(piece)
@@ -75,7 +75,7 @@ def _sift_elsewhere(sieve: Sieve, pieces: Iterator[str], processes: int) -> Gene
             idle.put(worker)
 
     workers: list[_Worker] = []
-    under_way: deque[Future[Sifted]] = deque()
+    under_way: deque[Future[FilteredBatch]] = deque()
     threads = ThreadPoolExecutor(processes, thread_name_prefix="sift")
     try:
         for _ in range(processes):
@@ -96,7 +96,7 @@ def _sift_elsewhere(sieve: Sieve, pieces: Iterator[str], processes: int) -> Gene
 class _Worker:
     """One process, for one thread at a time."""
 
-    def __init__(self, sieve: Sieve) -> None:
+    def __init__(self, sieve: LineFilter) -> None:
         self._unsaid: list[bytes] = pack_sieve(sieve)
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", _PROGRAM, str(Path(cast("str", mlsg.__file__)).parents[1])],
@@ -105,7 +105,7 @@ class _Worker:
             process_group=0 if os.name == "posix" else None,
         )
 
-    def sift(self, piece: str) -> Sifted:
+    def sift(self, piece: str) -> FilteredBatch:
         """Have one piece sifted. Raises MlsgError when the process is gone, RuntimeError for a fault in it."""
         source, target = self._process.stdin, self._process.stdout
         assert source is not None

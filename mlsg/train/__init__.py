@@ -11,34 +11,35 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mlsg import objectives
-from mlsg.artefact import Request
+from mlsg.cache.artefact import Request
+from mlsg.config.settings import table_of
 from mlsg.errors import HubUnreachableError, SettingError, nearest
 from mlsg.hub import Hub
 from mlsg.model.fingerprint import fingerprint_model
-from mlsg.model.locate import local_folder
-from mlsg.settings import table_of
+from mlsg.model.source import local_folder
+from mlsg.train.jobs import train_at_once
 from mlsg.train.outside import place_from_environment
 from mlsg.train.pace import Pace
-from mlsg.train.seeds import train_at_once
 from mlsg.train.starting import Job, train_on
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from mlsg.artefact import Artefact
-    from mlsg.catalog import Catalog
-    from mlsg.data.pairs import Located
+    from mlsg.cache.artefact import Artefact
+    from mlsg.cache.workspace import Workspace
+    from mlsg.config.catalog import Catalog
+    from mlsg.config.recipes import Recipe
+    from mlsg.context import Context
+    from mlsg.data.pairs import LocatedSet
     from mlsg.objectives.interface import ObjectiveSettings
-    from mlsg.recipes import Recipe
-    from mlsg.workspace import Workspace
 
 STAGE = "encoders"
 FORMAT = 1
 
 
 @dataclass(frozen=True)
-class Order:
+class TrainJob:
     """What is to be trained, with everything from outside found and named."""
 
     recipe: Recipe
@@ -46,7 +47,7 @@ class Order:
     base_name: str
     base_fingerprint: str
     sentences: Artefact | None
-    dev: Located | None
+    dev: LocatedSet | None
     hub: Hub
     workspace: Workspace
 
@@ -76,11 +77,9 @@ class Order:
 
 def train(
     recipe: Recipe,
-    *,
-    workspace: Workspace,
+    context: Context,
     sentences: Artefact | None,
-    catalog: Catalog,
-    data_root: Path | None,
+    *,
     pace: Pace = Pace(),
     processes: int = 1,
 ) -> Artefact:
@@ -99,49 +98,45 @@ def train(
         from mlsg.train.together import take_part
 
         with Crew(place) as crew:
-            order = _order(recipe, workspace, sentences, catalog, data_root)
-            made = take_part(crew, order, workspace, pace)
+            order = _order(recipe, context, sentences)
+            made = take_part(crew, order, context.workspace, pace)
         assert made is not None  # the others have left
         return made
-    return encoder_of(_order(recipe, workspace, sentences, catalog, data_root), workspace, pace, processes)
+    return encoder_of(_order(recipe, context, sentences), context.workspace, pace, processes)
 
 
 def train_seeds(
     recipe: Recipe,
+    context: Context,
+    sentences: Artefact | None,
     seeds: Sequence[int],
     *,
-    workspace: Workspace,
-    sentences: Artefact | None,
-    catalog: Catalog,
-    data_root: Path | None,
     pace: Pace = Pace(),
     processes: int = 1,
-    at_once: int = 1,
+    jobs: int = 1,
 ) -> list[Artefact]:
-    """An encoder of `recipe` for each seed, in their order; `at_once` are trained at the same time, a process each.
+    """An encoder of `recipe` for each seed, in their order; `jobs` are trained at the same time, a process each.
 
     A seed that fails leaves the others to go on. Scripts, and what is raised: as `train`; SettingError also for what
     cannot be together.
     """
     if place_from_environment() is not None:
         raise SettingError("several seeds under a launcher", "launch mlsg train --seed once for each")
-    if at_once > 1 and processes > 1:
-        raise SettingError(
-            f"{at_once} seeds at once on {processes} processes each", "give one of --at-once, --processes"
-        )
+    if jobs > 1 and processes > 1:
+        raise SettingError(f"{jobs} seeds at once on {processes} processes each", "give one of --jobs, --processes")
     orders = []
     for seed in seeds:
         wanted = replace(recipe, train=replace(recipe.train, seed=seed))
-        orders.append(_order(wanted, workspace, sentences, catalog, data_root))
+        orders.append(_order(wanted, context, sentences))
     if not orders[0].objective.trains:
         raise SettingError(f'objective "{orders[0].objective.label}" has no seed', "train without --seeds")
-    if at_once > 1:
-        missing = [order for order in orders if workspace.find(order.request) is None]
-        train_at_once({order.recipe.train.seed: Job(order, workspace, pace) for order in missing}, at_once)
-    return [encoder_of(order, workspace, pace, processes) for order in orders]
+    if jobs > 1:
+        missing = [order for order in orders if context.workspace.find(order.request) is None]
+        train_at_once({order.recipe.train.seed: Job(order, context.workspace, pace) for order in missing}, jobs)
+    return [encoder_of(order, context.workspace, pace, processes) for order in orders]
 
 
-def encoder_of(order: Order, workspace: Workspace, pace: Pace, processes: int) -> Artefact:
+def encoder_of(order: TrainJob, workspace: Workspace, pace: Pace, processes: int) -> Artefact:
     """The encoder that is ordered, trained here or on so many processes of this host."""
     if processes > 1 and order.objective.trains:
         found = workspace.find(order.request)
@@ -152,26 +147,24 @@ def encoder_of(order: Order, workspace: Workspace, pace: Pace, processes: int) -
         return found
 
     def make(folder: Path, scratch: Path) -> Mapping[str, Any]:
-        from mlsg.train.making import make_encoder
+        from mlsg.train.stage import make_encoder
 
         return make_encoder(order, folder, scratch, pace)
 
     return workspace.build(order.request, make, recipe=table_of(order.recipe))
 
 
-def _order(
-    recipe: Recipe, workspace: Workspace, sentences: Artefact | None, catalog: Catalog, data_root: Path | None
-) -> Order:
+def _order(recipe: Recipe, context: Context, sentences: Artefact | None) -> TrainJob:
     objective = objectives.read(recipe.objective)
     if recipe.encoder.transform != "none":
         raise SettingError(
             f'unknown encoder.transform "{recipe.encoder.transform}"', nearest(recipe.encoder.transform, ["none"])
         )
-    hub = Hub.from_environment(workspace.root)
+    hub = context.hub
     if objective.trains and sentences is None:
         raise SettingError(f'objective "{objective.label}" needs sentences', "run mlsg prepare first")
-    dev = _dev(recipe.train.dev, catalog, data_root, hub) if objective.trains else None
-    return Order(
+    dev = _dev(recipe.train.dev, context.catalog, context.data_root, hub) if objective.trains else None
+    return TrainJob(
         replace(recipe, train=replace(recipe.train, model=_from_anywhere(recipe.train.model))),
         objective,
         base_name(recipe.train.model),
@@ -179,7 +172,7 @@ def _order(
         sentences if objective.trains else None,
         dev,
         hub,
-        workspace,
+        context.workspace,
     )
 
 
@@ -195,13 +188,13 @@ def _from_anywhere(model: str) -> str:
     return model if folder is None else str(folder.absolute())
 
 
-def _dev(name: str, catalog: Catalog, data_root: Path | None, hub: Hub) -> Located | None:
+def _dev(name: str, catalog: Catalog, data_root: Path | None, hub: Hub) -> LocatedSet | None:
     if name == "none":
         return None
-    from mlsg.data.pairs import Absent, locate
+    from mlsg.data.pairs import MissingSet, locate_set
 
-    found = locate(catalog.pair_set(name), data_root, hub)
-    if isinstance(found, Absent):
+    found = locate_set(catalog.pair_set(name), data_root, hub)
+    if isinstance(found, MissingSet):
         remedy = "give its files with --data-root, or train without: --set train.dev=none"
         raise HubUnreachableError(f"dev set {name} cannot be had: {found.why}", remedy)
     return found

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from mlsg.artefact import Request
-from mlsg.settings import table_of
+from mlsg.cache.artefact import Request
+from mlsg.config.settings import table_of
 from mlsg.train.dev import Measurement
-from mlsg.train.processes import Team
+from mlsg.train.distributed import Team
 
 if TYPE_CHECKING:
-    from mlsg.train import Order
+    from mlsg.train import TrainJob
 
 STAGE = "measurements"
 FORMAT = 1
@@ -24,7 +24,7 @@ FORMAT = 1
 Measure = Callable[[], Measurement]
 
 
-def before_training(order: Order, max_length: int, team: Team, measure: Measure) -> Measurement:
+def before_training(order: TrainJob, max_length: int, team: Team, measure: Measure) -> Measurement:
     """What `measure` sees of the untuned base, or saw of it in another training. Called by all of the team."""
     if order.dev is None:
         return measure()

@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from mlsg.files import read_json, readable_json, sync, sync_tree
+from mlsg.cache.files import read_json, readable_json, sync, sync_tree
 
 
 @dataclass(frozen=True)

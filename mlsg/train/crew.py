@@ -31,9 +31,9 @@ import torch
 import torch.distributed as dist
 
 from mlsg.errors import SettingError
+from mlsg.train.distributed import Team
 from mlsg.train.failures import ProcessLostError, failure_of
 from mlsg.train.outside import Place, silence
-from mlsg.train.processes import Team
 from mlsg.train.vigil import GRACE, Vigil
 
 JOIN_SECONDS = 300.0

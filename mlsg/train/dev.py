@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from torch import Tensor
 
+from mlsg.config.recipes import EncoderSettings
 from mlsg.model.backbone import Backbone
-from mlsg.model.packing import pack
-from mlsg.model.threads import by_the_piece
+from mlsg.model.fast.packing import pack
+from mlsg.model.fast.threads import parallel_map
+from mlsg.model.precision import autocast
 from mlsg.model.tokens import token_batches
 from mlsg.objectives.anchor import anchors_of
-from mlsg.objectives.precision import autocast
-from mlsg.recipes import EncoderSettings
+from mlsg.train.distributed import ALONE, Team
 from mlsg.train.draws import raw_numbers
-from mlsg.train.processes import ALONE, Team
 from mlsg.train.text import TokenisedText
 
 _BATCH_TOKENS = {"cpu": 1024, "cuda": 32768}
@@ -85,7 +85,7 @@ class Probe:
                 found = anchors_of(backbone, packed, encoder)
             return places, torch.nn.functional.normalize(found.double(), dim=-1)
 
-        for places, found in by_the_piece(computed, mine) if device.type == "cpu" else map(computed, mine):
+        for places, found in parallel_map(computed, mine) if device.type == "cpu" else map(computed, mine):
             vectors[torch.from_numpy(places).to(device)] = found
         self.team.sum_([vectors])
         return vectors.cpu().numpy()

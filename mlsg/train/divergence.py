@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from mlsg.config.recipes import TrainSettings
 from mlsg.errors import DivergedError
-from mlsg.recipes import TrainSettings
 from mlsg.train.checkpoints import newest_step
 from mlsg.train.dev import Measurement
 
@@ -42,5 +42,5 @@ def _diverged(what: str, settings: TrainSettings, scratch: Path) -> DivergedErro
     where = f"; the checkpoint of step {kept} is kept in {scratch}" if kept is not None else ""
     return DivergedError(
         f"training diverged: {what}",
-        f"lower train.learning_rate (it is {settings.learning_rate:g}) or raise train.warmup{where}",
+        f"lower train.learning_rate (it is {settings.learning_rate:g}) or raise train.warmup_ratio{where}",
     )

@@ -22,15 +22,17 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from mlsg import console
+from mlsg.config.recipes import EncoderSettings, TrainSettings
 from mlsg.errors import SettingError
 from mlsg.model.backbone import Backbone
 from mlsg.objectives.interface import Batch, Objective
-from mlsg.recipes import EncoderSettings, TrainSettings
 from mlsg.train.before import Measure
 from mlsg.train.checkpoints import Checkpoint, latest_checkpoint, load_best, save_best, save_checkpoint
 from mlsg.train.dev import Measurement, Probe
+from mlsg.train.distributed import ALONE, Team
 from mlsg.train.divergence import check_losses, check_measurement, collapse_bound
 from mlsg.train.draws import draw_below, seed_of
+from mlsg.train.gradient_cache import GradientCache
 from mlsg.train.optimiser import (
     adamw,
     learning_rate,
@@ -40,10 +42,8 @@ from mlsg.train.optimiser import (
     set_learning_rate,
     update,
 )
-from mlsg.train.order import Plan, order
 from mlsg.train.pace import Pace
-from mlsg.train.processes import ALONE, Team
-from mlsg.train.step import Passes
+from mlsg.train.schedule import Plan, order
 from mlsg.train.stopping import out_of_patience
 from mlsg.train.text import TokenisedText
 
@@ -105,7 +105,7 @@ class _Loop:
         self.device = run.accelerator.device
         self.module = nn.ModuleList([run.tuned, *run.objective.parts.values()]).to(self.device)
         self.measured = run.tuned.for_measuring(self.s.precision)
-        self.passes = Passes(run.tuned.for_training(), run.objective, self.device, self.s.precision)
+        self.passes = GradientCache(run.tuned.for_training(), run.objective, self.device, self.s.precision)
         self.trained = _trained(run)
         self.pulled = {name: value for name, value in run.tuned.model.named_parameters() if value.requires_grad}
         self.optimiser = adamw(self.trained, self.s)
@@ -140,7 +140,7 @@ class _Loop:
         rows = self.plan.rows(step, self.order(epoch))
         loss = self._gradients(self._batch(epoch, rows), epoch, within)
         set_learning_rate(self.optimiser, learning_rate(step, self.plan.steps, settings))
-        update(self.optimiser, settings.clip)
+        update(self.optimiser, settings.max_grad_norm)
         self.optimiser.zero_grad(set_to_none=True)
         self.pending.append(loss)
         self.state.step += 1
@@ -169,7 +169,7 @@ class _Loop:
             tokens = int(self.r.text.tokens.lengths[longest].sum())
             raise SettingError(
                 f"the memory of {self.device} does not hold the longest {len(longest)} sentences ({tokens} tokens)",
-                "set train.chunk to fewer sentences a pass (the batch stays whole), or lower train.max_length",
+                "set train.mini_batch_size to fewer sentences (the batch stays whole), or lower train.max_length",
             ) from error
         self.optimiser.zero_grad(set_to_none=True)
 
@@ -179,7 +179,7 @@ class _Loop:
         rows = whole[share.places]
         return Batch(
             rows,  # type: ignore[arg-type]
-            text.chunks(rows, self.s.chunk, together=self.r.tuned.packs, device=self.device),
+            text.chunks(rows, self.s.mini_batch_size, together=self.r.tuned.packs, device=self.device),
             text.duplicates(whole)[share.places].to(self.device, non_blocking=True),
             lambda purpose, bound: [draw_below(bound, seed, purpose, epoch, int(row)) for row in rows],
             share,
@@ -189,7 +189,7 @@ class _Loop:
         """Look at the losses, measure, save; whatever is due."""
         step = self.state.step
         last = step == self.plan.steps
-        measuring = last or step % self.s.dev_every == 0
+        measuring = last or step % self.s.eval_steps == 0
         saving = step % self.r.pace.every == 0
         if measuring or saving or step % _LOOK_EVERY == 0:
             self.shown["loss"] = f"{self._look():.4f}"

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mlsg.recipes import TrainSettings
+from mlsg.config.recipes import TrainSettings
 
 _FUSED = {"cpu", "cuda"}
 
@@ -23,7 +23,9 @@ def adamw(parameters: Mapping[str, Tensor], settings: TrainSettings) -> torch.op
         {"params": others, "weight_decay": 0.0},
     ]
     fused = all(value.device.type in _FUSED for value in parameters.values())
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=settings.betas, eps=settings.epsilon, fused=fused)
+    return torch.optim.AdamW(
+        groups, lr=settings.learning_rate, betas=settings.adam_betas, eps=settings.adam_epsilon, fused=fused
+    )
 
 
 def make_moments(optimiser: torch.optim.AdamW) -> None:
@@ -41,7 +43,7 @@ def update(optimiser: torch.optim.Optimizer, clip: float) -> None:
     """Move the parameters by their gradients, scaled down to a norm of `clip` together if they are longer; 0: never.
 
     A fused step scales on the way. It does not count its parameters as changed: what keeps weights rounded
-    (`mlsg.model.faster`) asks for that count.
+    (`mlsg.model.fast.linear`) asks for that count.
     """
     parameters = [value for group in optimiser.param_groups for value in group["params"]]
     if clip:
@@ -56,11 +58,11 @@ def update(optimiser: torch.optim.Optimizer, clip: float) -> None:
 
 
 def learning_rate(step: int, steps: int, settings: TrainSettings) -> float:
-    """The rate of a step counted from 0: from 0 up to the peak over the first `warmup` share, then down to 0.
+    """The rate of a step counted from 0: from 0 up to the peak over the first `warmup_ratio` share, then down to 0.
 
     1,079 steps with a warm-up of 0.1 climb for 108 of them, as `ceil` in the authors' code has it.
     """
-    climb = math.ceil(steps * settings.warmup - 1e-9)
+    climb = math.ceil(steps * settings.warmup_ratio - 1e-9)
     share = step / climb if step < climb else (steps - step) / max(1, steps - climb)
     return settings.learning_rate * share
 

@@ -24,8 +24,8 @@ from mlsg.train.outside import Place, silence
 from mlsg.train.pace import Pace
 
 if TYPE_CHECKING:
-    from mlsg.train import Order
-    from mlsg.workspace import Workspace
+    from mlsg.cache.workspace import Workspace
+    from mlsg.train import TrainJob
 
 _SETTLE_SECONDS = 3.0
 """How long a broken connection may wait for its reason."""
@@ -37,7 +37,7 @@ _HOST = "127.0.0.1"
 class Job:
     """What each process is handed."""
 
-    order: Order
+    order: TrainJob
     workspace: Workspace
     pace: Pace
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from mlsg.recipes import TrainSettings
+from mlsg.config.recipes import TrainSettings
 
 
 def out_of_patience(history: Sequence[Mapping[str, Any]], without_best: int, settings: TrainSettings) -> bool:

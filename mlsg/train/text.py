@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mlsg.model.packing import Packed, pack
+from mlsg.model.fast.packing import Packed, pack
 from mlsg.model.tokens import Tokens
 
 if TYPE_CHECKING:

@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlsg.settings import table_of
+from mlsg.config.settings import table_of
 from mlsg.train.crew import Crew
-from mlsg.train.making import help_to_train, make_encoder
+from mlsg.train.stage import help_to_train, make_encoder
 
 if TYPE_CHECKING:
-    from mlsg.artefact import Artefact
-    from mlsg.train import Order
+    from mlsg.cache.artefact import Artefact
+    from mlsg.cache.workspace import Workspace
+    from mlsg.train import TrainJob
     from mlsg.train.pace import Pace
-    from mlsg.workspace import Workspace
 
 
-def take_part(crew: Crew, order: Order, workspace: Workspace, pace: Pace) -> Artefact | None:
+def take_part(crew: Crew, order: TrainJob, workspace: Workspace, pace: Pace) -> Artefact | None:
     """The finished artefact in the first process, None in the others. Raises as `mlsg.train.train`."""
     crew.agree(order.request.key)
     if crew.team.leads:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.benchmarks.layers import between, layer_vectors, least_alike, random_cosines
+from benchmarks.layers import between, layer_vectors, least_alike, random_cosines
 from tests.tiny_models import tiny_bert
 
 

@@ -12,15 +12,15 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import BertConfig, BertModel
 
+from benchmarks import anonymous, bench_memory, bench_recipe, bench_roofline, bench_seeds, bench_step, material
+from benchmarks.machine import describe
+from benchmarks.ratio import Comparison, alternate
+from benchmarks.recipe_parts import Parts
+from mlsg.config.recipes import EncoderSettings
 from mlsg.model.backbone import load_backbone
-from mlsg.model.packing import pack
+from mlsg.model.fast.packing import pack
 from mlsg.model.tokens import Tokens
 from mlsg.objectives.anchor import anchors_of
-from mlsg.recipes import EncoderSettings
-from tests.benchmarks import anonymous, bench_memory, bench_recipe, bench_roofline, bench_seeds, bench_step, material
-from tests.benchmarks.machine import describe
-from tests.benchmarks.ratio import Comparison, alternate
-from tests.benchmarks.recipe_parts import Parts
 from tests.tiny_models import tiny_bert
 
 MEGABYTE = 10**6

@@ -9,12 +9,12 @@ import pytest
 import torch
 from transformers import BertModel
 
+from benchmarks import material, ours, straightforward
 from mlsg.model.backbone import load_backbone
 from mlsg.model.pooling import pool
 from mlsg.model.quiet import quiet_transformers
-from mlsg.objectives.head import projection_head
 from mlsg.objectives.nt_xent import opt3
-from tests.benchmarks import material, ours, straightforward
+from mlsg.objectives.projection import projection_head
 from tests.tiny_models import SENTENCES, tiny_bert
 
 WIDTH = 48

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.benchmarks.tatoeba import accuracy, translations
+from benchmarks.tatoeba import accuracy, translations
 
 
 def test_accuracy_is_that_of_a_double_loop() -> None:

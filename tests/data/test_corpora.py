@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mlsg.catalog import Corpus, HubSource, load_catalog
+from mlsg.config.catalog import Corpus, HubSource, load_catalog
 from mlsg.data.corpora import stream_corpus
 from mlsg.errors import DataError, HubUnreachableError, SettingError
 from tests.data.written import PretendedHub, write

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from mlsg.catalog import load_catalog
-from mlsg.data.pairs import Absent, Located, check_count, locate, read_pairs
+from mlsg.config.catalog import load_catalog
+from mlsg.config.resources import starter_folder
+from mlsg.data.pairs import LocatedSet, MissingSet, check_count, locate_set, read_pairs
 from mlsg.errors import DataError, SettingError
-from mlsg.packaged import starter_folder
 from tests.data.written import PretendedHub, catalog_of, rows_of, write
 
 TSV = "sentence1\tsentence2\tscore\na\tb\t1\nc\td\t2\n"
@@ -27,9 +27,9 @@ ROWS: list[dict[str, Any]] = [
 HUB = 'hub.path = "owner/name"\nhub.revision = "main"'
 
 
-def _located(folder: Path, table: str, files: dict[str, str | bytes], hub: PretendedHub | None = None) -> Located:
-    found = locate(catalog_of(folder, table, files).pair_set("mine.xx"), None, hub or PretendedHub())
-    assert isinstance(found, Located), found
+def _located(folder: Path, table: str, files: dict[str, str | bytes], hub: PretendedHub | None = None) -> LocatedSet:
+    found = locate_set(catalog_of(folder, table, files).pair_set("mine.xx"), None, hub or PretendedHub())
+    assert isinstance(found, LocatedSet), found
     return found
 
 
@@ -47,36 +47,36 @@ def test_a_users_files_lie_beside_the_toml_or_under_the_data_root(tmp_path: Path
     langs, root = tmp_path / "langs", tmp_path / "root"
     write(root, {"p.tsv": TSV})
     pair_set = catalog_of(langs, 'files = "p.tsv"', {}).pair_set("mine.xx")
-    assert isinstance(locate(pair_set, None, PretendedHub()), Absent)
-    found = locate(pair_set, root, PretendedHub())
-    assert isinstance(found, Located) and found.paths == (root / "p.tsv",)
+    assert isinstance(locate_set(pair_set, None, PretendedHub()), MissingSet)
+    found = locate_set(pair_set, root, PretendedHub())
+    assert isinstance(found, LocatedSet) and found.paths == (root / "p.tsv",)
     write(langs, {"p.tsv": TSV})
-    found = locate(pair_set, root, PretendedHub())
-    assert isinstance(found, Located) and found.paths == (langs / "p.tsv",)
+    found = locate_set(pair_set, root, PretendedHub())
+    assert isinstance(found, LocatedSet) and found.paths == (langs / "p.tsv",)
 
 
 def test_our_files_are_never_looked_for_without_a_data_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, {"STSb-TR/stsb_tr_test.tsv": TSV})
     monkeypatch.chdir(tmp_path)
-    found = locate(load_catalog().pair_set("stsb_google.tr"), None, PretendedHub(why="no network here"))
-    assert found == Absent(load_catalog().pair_set("stsb_google.tr"), "no network here")
+    found = locate_set(load_catalog().pair_set("stsb_google.tr"), None, PretendedHub(why="no network here"))
+    assert found == MissingSet(load_catalog().pair_set("stsb_google.tr"), "no network here")
 
 
 def test_what_is_nowhere_says_why(tmp_path: Path) -> None:
     catalog = load_catalog()
-    only_files = locate(catalog.pair_set("stsb_google.th"), tmp_path, PretendedHub())
-    assert isinstance(only_files, Absent)
+    only_files = locate_set(catalog.pair_set("stsb_google.th"), tmp_path, PretendedHub())
+    assert isinstance(only_files, MissingSet)
     assert "stsb-th/sts-test_th.csv is not under" in only_files.why
     assert "not on the hub" in only_files.why
-    assert locate(catalog.pair_set("stsb_google.th"), None, PretendedHub()) == Absent(
+    assert locate_set(catalog.pair_set("stsb_google.th"), None, PretendedHub()) == MissingSet(
         catalog.pair_set("stsb_google.th"), "no --data-root is given, and it is not on the hub"
     )
 
 
 def test_one_missing_file_of_two_is_no_half_set(tmp_path: Path) -> None:
     write(tmp_path, {"STS2017/STS2017.eval.v1.1/STS.input.track3.es-es.txt": "a\tb\n"})
-    found = locate(load_catalog().pair_set("sts17.es-es"), tmp_path, PretendedHub())
-    assert isinstance(found, Absent)
+    found = locate_set(load_catalog().pair_set("sts17.es-es"), tmp_path, PretendedHub())
+    assert isinstance(found, MissingSet)
 
 
 def test_a_hub_that_refuses_is_a_reason_and_not_an_end(tmp_path: Path) -> None:
@@ -85,12 +85,14 @@ def test_a_hub_that_refuses_is_a_reason_and_not_an_end(tmp_path: Path) -> None:
             raise DataError(f"the hub knows no {repo}", "mend the path")
 
     pair_set = catalog_of(tmp_path, HUB, {}).pair_set("mine.xx")
-    assert locate(pair_set, None, Refusing({"owner/name": ROWS})) == Absent(pair_set, "the hub knows no owner/name")
+    assert locate_set(pair_set, None, Refusing({"owner/name": ROWS})) == MissingSet(
+        pair_set, "the hub knows no owner/name"
+    )
 
 
 def test_a_data_root_that_is_no_folder_is_a_wrong_setting(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="--data-root"):
-        locate(load_catalog().pair_set("stsb.en"), tmp_path / "nowhere", PretendedHub())
+        locate_set(load_catalog().pair_set("stsb.en"), tmp_path / "nowhere", PretendedHub())
 
 
 def test_the_fingerprint_follows_bytes_and_declaration_not_the_place(tmp_path: Path) -> None:
@@ -168,20 +170,20 @@ def test_a_truncated_shared_file_does_not_pass(shared: Path, tmp_path: Path) -> 
     text = (shared / "data/STSb-TR/stsb_tr_test.tsv").read_bytes()
     write(tmp_path, {"STSb-TR/stsb_tr_test.tsv.xz": lzma.compress(text, preset=0)})
     pair_set = load_catalog().pair_set("stsb_google.tr")
-    whole = locate(pair_set, tmp_path, PretendedHub())
-    assert isinstance(whole, Located)
+    whole = locate_set(pair_set, tmp_path, PretendedHub())
+    assert isinstance(whole, LocatedSet)
     assert len(read_pairs(whole, PretendedHub()).scores) == 1379
     shutil.rmtree(tmp_path / "STSb-TR")
     write(tmp_path, {"STSb-TR/stsb_tr_test.tsv": text[: text.rindex(b"\n", 0, -1) + 1]})
-    short = locate(pair_set, tmp_path, PretendedHub())
-    assert isinstance(short, Located)
+    short = locate_set(pair_set, tmp_path, PretendedHub())
+    assert isinstance(short, LocatedSet)
     with pytest.raises(DataError, match="1378 scored pairs, 1379 are declared"):
         read_pairs(short, PretendedHub())
 
 
 def test_a_set_of_the_starter_is_found_inside_the_package() -> None:
-    found = locate(load_catalog().pair_set("starter.es"), None, PretendedHub())
-    assert isinstance(found, Located)
+    found = locate_set(load_catalog().pair_set("starter.es"), None, PretendedHub())
+    assert isinstance(found, LocatedSet)
     assert found.origin == "starter"
     assert found.paths == (starter_folder() / "pairs" / "es.tsv",)
     assert len(read_pairs(found, PretendedHub()).scores) == 126
@@ -194,7 +196,7 @@ def test_declarations_are_frozen() -> None:
 
 def test_locating_and_reading_need_none_of_the_heavy_libraries() -> None:
     code = (
-        "import sys, mlsg.catalog, mlsg.data.pairs, mlsg.data.corpora; mlsg.catalog.load_catalog();"
+        "import sys, mlsg.config.catalog, mlsg.data.pairs, mlsg.data.corpora; mlsg.config.catalog.load_catalog();"
         "print([name for name in ('torch', 'transformers', 'datasets', 'pandas', 'scipy') if name in sys.modules])"
     )
     answer = subprocess.run(

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from scipy.stats import spearmanr
 
-from mlsg.catalog import load_catalog
-from mlsg.data.pairs import GradedPairs, Located, locate, read_pairs
+from mlsg.config.catalog import load_catalog
+from mlsg.data.pairs import GradedPairs, LocatedSet, locate_set, read_pairs
 from tests.data.written import PretendedHub
 
 CATALOG = load_catalog()
@@ -29,8 +29,8 @@ def counts(shared: Path) -> dict[str, dict[str, Any]]:
 
 
 def _read(name: str, shared: Path) -> GradedPairs:
-    located = locate(CATALOG.pair_set(name), shared / "data", PretendedHub())
-    assert isinstance(located, Located), located
+    located = locate_set(CATALOG.pair_set(name), shared / "data", PretendedHub())
+    assert isinstance(located, LocatedSet), located
     assert located.origin == "files"
     return read_pairs(located, PretendedHub())
 

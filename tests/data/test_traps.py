@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mlsg.catalog import PairSet, load_catalog
-from mlsg.data.pairs import GradedPairs, Located, locate, read_pairs
+from mlsg.config.catalog import PairSet, load_catalog
+from mlsg.data.pairs import GradedPairs, LocatedSet, locate_set, read_pairs
 from mlsg.errors import DataError
 from tests.data.written import PretendedHub, catalog_of, read, rows_of, write
 
@@ -29,8 +29,8 @@ def real(shared: Path) -> Real:
 
 def _read(pair_set: PairSet, root: Path) -> GradedPairs:
     hub = PretendedHub()
-    located = locate(pair_set, root, hub)
-    assert isinstance(located, Located), located
+    located = locate_set(pair_set, root, hub)
+    assert isinstance(located, LocatedSet), located
     return read_pairs(located, hub)
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mlsg.catalog import Catalog, HubSource, load_catalog
-from mlsg.data.pairs import GradedPairs, Located, locate, read_pairs
+from mlsg.config.catalog import Catalog, HubSource, load_catalog
+from mlsg.data.pairs import GradedPairs, LocatedSet, locate_set, read_pairs
 from mlsg.errors import HubUnreachableError
 from mlsg.hub import Hub
 
@@ -66,8 +66,8 @@ def catalog_of(folder: Path, table: str, files: Mapping[str, str | bytes], name:
 def read(folder: Path, table: str, files: Mapping[str, str | bytes], hub: Hub | None = None) -> GradedPairs:
     """The pairs of the set mine.xx that `table` declares over `files`."""
     hub = hub or PretendedHub()
-    located = locate(catalog_of(folder, table, files).pair_set("mine.xx"), None, hub)
-    assert isinstance(located, Located), located
+    located = locate_set(catalog_of(folder, table, files).pair_set("mine.xx"), None, hub)
+    assert isinstance(located, LocatedSet), located
     return read_pairs(located, hub)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
-from mlsg.catalog import Catalog, load_catalog
+from mlsg.config.catalog import Catalog, load_catalog
 from tests.tiny_models import SENTENCES
 
 TOML = """

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from mlsg.config.recipes import EvalSettings
 from mlsg.evaluate.cosines import SetCosines
 from mlsg.evaluate.means import mean, mean_difference, mean_score, resampled
 from mlsg.evaluate.statistics import resample_counts, spearman_difference, spearman_interval
-from mlsg.recipes import EvalSettings
 
 
 def _scored(pairs: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from mlsg.artefact import Artefact, Request
+from mlsg.cache.artefact import Artefact, Request
+from mlsg.cache.workspace import Workspace
+from mlsg.config.recipes import EvalSettings
 from mlsg.errors import SettingError
+from mlsg.evaluate.results import ScoreSheet
 from mlsg.evaluate.seeds import encoders_of_seeds, over_seeds
 from mlsg.evaluate.statistics import resample_counts
-from mlsg.evaluate.sts import Scores
-from mlsg.recipes import EvalSettings
-from mlsg.report.scores_json import ScoreSheet
+from mlsg.evaluate.suites.sts import Scores
 from mlsg.report.seeds import seeds_document, seeds_grids
-from mlsg.workspace import Workspace
 from tests.report.sheets import ENCODER, set_score
 
 SETS = ("sts.es", "sts.tr", "sts.de")
@@ -111,7 +111,7 @@ def test_tables_and_json_show_the_spread_beside_the_score(workspace: Workspace) 
     spread = np.std([rho(each.cosines, "sts.es") for each in scores], ddof=1)
     assert grid.rows[0][4] == f"{100 * spread:.1f}"
     told = seeds_document(found, [each.sheet for each in scores])
-    assert told["schema"] == "mlsg.seeds/1" and told["seeds"] == [1, 2] and len(told["scores"]) == 2
+    assert told["schema"] == "mlsg.config.seed_list/1" and told["seeds"] == [1, 2] and len(told["scores"]) == 2
     assert told["sets"][0]["spread"] == pytest.approx(spread, abs=1e-6)
     assert told["mean"]["spread"] == pytest.approx(found.spread, abs=1e-6)
     json.dumps(told)

@@ -11,14 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlsg.catalog import Catalog
+from mlsg.cache.files import sha256_file
+from mlsg.cache.workspace import Workspace
+from mlsg.config.catalog import Catalog
+from mlsg.config.recipes import EvalSettings
 from mlsg.evaluate import evaluate
-from mlsg.evaluate.subject import Subject
+from mlsg.evaluate.encoder_ref import EncoderRef
 from mlsg.evaluate.vectors import Rows, VectorStore, digest, keep_to_limit
-from mlsg.files import sha256_file
 from mlsg.model.backbone import Backbone
-from mlsg.recipes import EvalSettings
-from mlsg.workspace import Workspace
+from tests.contexts import context_of
 from tests.evaluate.small_sets import pairs, small_catalog
 from tests.tiny_models import tiny_bert
 
@@ -43,7 +44,7 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
 
 def store(root: Path, **changes: str) -> VectorStore:
     precision = changes.pop("precision", "float32")
-    return VectorStore(root, replace(Subject("tiny", ("tiny",), "sha256:abc", pooling="mean"), **changes), precision)
+    return VectorStore(root, replace(EncoderRef("tiny", ("tiny",), "sha256:abc", pooling="mean"), **changes), precision)
 
 
 def rows(count: int, seed: int = 0) -> Rows:
@@ -119,7 +120,7 @@ def run(
     base: Path, root: Path, catalog: Catalog, settings: EvalSettings = ALL, pooling: str = "mean"
 ) -> dict[str, str]:
     """Bytes of all that an evaluation leaves, without what holds seconds."""
-    scores = evaluate(str(base), settings, workspace=Workspace(root), catalog=catalog, pooling=pooling)
+    scores = evaluate(str(base), settings, context_of(Workspace(root), catalog), pooling=pooling)
     files = [path for each in (scores.artefact, scores.cosines) for path in sorted(each.folder.iterdir())]
     return {path.name: sha256_file(path) for path in files if path.name != "artefact.json"}
 
@@ -191,12 +192,14 @@ def test_vectors_that_are_there_need_no_torch(base: Path, tmp_path: Path, catalo
     code = f"""
 import sys
 from pathlib import Path
-from mlsg.catalog import load_catalog
+from mlsg.config.catalog import load_catalog
 from mlsg.evaluate import evaluate
-from mlsg.recipes import EvalSettings
-from mlsg.workspace import Workspace
-evaluate({str(base)!r}, EvalSettings(langs=("aa",)), workspace=Workspace(Path({str(tmp_path / "w")!r})),
-         catalog=load_catalog([Path({catalog.pair_set("small.aa").root!r})]), pooling="mean")
+from mlsg.config.recipes import EvalSettings
+from mlsg.cache.workspace import Workspace
+from tests.contexts import context_of
+catalog = load_catalog([Path({catalog.pair_set("small.aa").root!r})])
+context = context_of(Workspace(Path({str(tmp_path / "w")!r})), catalog)
+evaluate({str(base)!r}, EvalSettings(langs=("aa",)), context, pooling="mean")
 print(sorted({{"torch", "transformers"}} & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mlsg.catalog import HubSource
+from mlsg.config.catalog import HubSource
 from mlsg.hub import libraries
 from mlsg.hub.tables import cached_table
 

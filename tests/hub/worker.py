@@ -19,7 +19,7 @@ from typing import Any
 
 from mlsg.errors import MlsgError
 from mlsg.hub import Hub
-from mlsg.hub.patience import Patience
+from mlsg.hub.retry import Patience
 
 
 def refuse(*_: object) -> None:
@@ -27,7 +27,7 @@ def refuse(*_: object) -> None:
 
 
 def answer(request: dict[str, Any]) -> object:
-    from mlsg.catalog import HubSource
+    from mlsg.config.catalog import HubSource
 
     workspace = request.pop("workspace", None)
     hub = Hub(Path(workspace) if workspace else None, Patience(tries=request.pop("tries", 3)))

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from mlsg.catalog import HubSource, load_catalog
-from mlsg.declarations import _CORPUS_KEYS, _SET_KEYS
-from mlsg.packaged import packaged_folder
+from mlsg.config.catalog import HubSource, load_catalog
+from mlsg.config.resources import resource_folder
+from mlsg.config.schema import _CORPUS_KEYS, _SET_KEYS
 
 CATALOG = load_catalog()
-TOMLS = sorted(packaged_folder("langs").glob("*.toml"))
+TOMLS = sorted(resource_folder("langs").glob("*.toml"))
 PRIMARY = {
     "en": "stsb.en",
     "es": "sts17.es-es",
@@ -153,6 +153,6 @@ def test_a_toml_reads_well(path: Path) -> None:
 
 def test_the_explanation_of_the_format_names_every_key() -> None:
     """The head of en.toml explains the format; a key that it does not name is a key that nobody finds."""
-    head = (packaged_folder("langs") / "en.toml").read_text(encoding="utf-8").partition("\ncode")[0]
+    head = (resource_folder("langs") / "en.toml").read_text(encoding="utf-8").partition("\ncode")[0]
     for key in (_SET_KEYS | _CORPUS_KEYS) - {"family", "split", "root"}:
         assert re.search(rf"\b{key}\b", head), key

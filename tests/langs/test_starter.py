@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from scipy.stats import pearsonr, spearmanr
 
-from mlsg.catalog import load_catalog
-from mlsg.data.pairs import GradedPairs, Located, locate, read_pairs
-from mlsg.packaged import starter_folder
+from mlsg.config.catalog import load_catalog
+from mlsg.config.resources import starter_folder
+from mlsg.data.pairs import GradedPairs, LocatedSet, locate_set, read_pairs
 from mlsg.text.normalise import match_form
 from mlsg.text.overlap import idf_overlap, overlap
 from tests.data.written import PretendedHub
@@ -21,8 +21,8 @@ STARTER = [each.name for each in CATALOG.all_sets() if each.family == "starter"]
 
 
 def _read(name: str, data_root: Path | None = None) -> GradedPairs:
-    located = locate(CATALOG.pair_set(name), data_root, PretendedHub())
-    assert isinstance(located, Located), located
+    located = locate_set(CATALOG.pair_set(name), data_root, PretendedHub())
+    assert isinstance(located, LocatedSet), located
     return read_pairs(located, PretendedHub())
 
 

@@ -23,7 +23,7 @@ from transformers import (
 
 from mlsg.errors import HubUnreachableError, ModelError
 from mlsg.model.backbone import load_backbone
-from mlsg.model.locate import locate
+from mlsg.model.source import find_model
 from tests.tiny_models import tiny_bert
 
 
@@ -170,6 +170,6 @@ def test_a_hub_id_is_looked_up_at_its_commit(good: Path) -> None:
             asked.append((repo, revision))
             return good
 
-    located = locate("someone/model", "v1", FakeHub())  # type: ignore[arg-type]
+    located = find_model("someone/model", "v1", FakeHub())  # type: ignore[arg-type]
     assert (located.name, located.folder, located.revision) == ("someone/model", good, "c" * 40)
     assert asked == [("someone/model", "v1", "model"), ("someone/model", "c" * 40)]

@@ -12,7 +12,7 @@ import torch
 from mlsg.errors import DataError, SettingError
 from mlsg.model.backbone import Backbone, load_backbone
 from mlsg.model.encoder import Encoder, encode_tokens
-from mlsg.model.packing import pack
+from mlsg.model.fast.packing import pack
 from tests.model.texts import TEXTS
 from tests.tiny_models import SENTENCES, tiny_bert, tiny_xlmr
 

@@ -24,7 +24,7 @@ from transformers import AutoModel, AutoTokenizer
 from mlsg.errors import ModelError
 from mlsg.model.encoder import Encoder
 from mlsg.model.folder import read_provenance
-from mlsg.model.steps import Dense, Normalize
+from mlsg.model.modules import Dense, Normalize
 from tests.model.texts import TEXTS
 from tests.tiny_models import SENTENCES, tiny_bert, tiny_xlmr
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from mlsg.config.recipes import EncoderSettings
 from mlsg.model.backbone import Backbone, load_backbone
 from mlsg.model.pooling import pool
 from mlsg.objectives.anchor import _attended, anchors_of
-from mlsg.recipes import EncoderSettings
 from tests.tiny_models import tiny_bert, tiny_xlmr
 from tests.train.small import tokenised
 

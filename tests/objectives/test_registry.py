@@ -14,7 +14,7 @@ from mlsg.objectives.self_guided import Settings
 
 def test_the_defaults_are_the_papers() -> None:
     settings = read({"name": "self_guided"})
-    assert settings == Settings(loss="opt3", temperature=0.01, regulariser=0.1, view_pooling="max", guide_dropout=False)
+    assert settings == Settings(loss="opt3", temperature=0.01, reg_weight=0.1, view_pooling="max", guide_dropout=False)
     assert settings.label == "opt3"
     assert settings.trains
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from mlsg.config.recipes import EncoderSettings
 from mlsg.errors import SettingError
 from mlsg.model.backbone import Backbone, load_backbone
 from mlsg.objectives.nt_xent import LOSSES
 from mlsg.objectives.self_guided import SelfGuided
-from mlsg.recipes import EncoderSettings
 from mlsg.train.draws import draw_below
 from mlsg.train.text import TokenisedText
 from tests.tiny_models import tiny_bert
@@ -45,7 +45,7 @@ def states_of(base: Backbone, text: TokenisedText, row: int) -> tuple[Tensor, ..
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_the_loss_of_a_batch_is_its_parts_put_together(loss: str, base: Backbone, text: TokenisedText) -> None:
-    objective = build(base, text, CLS, loss=loss, regulariser=0.25, temperature=0.1)
+    objective = build(base, text, CLS, loss=loss, reg_weight=0.25, temperature=0.1)
     with torch.no_grad():
         for parameter in base.parameters():
             parameter.add_(0.01)

@@ -13,16 +13,16 @@ import pytest
 import torch
 
 from mlsg import objectives
+from mlsg.cache.workspace import Workspace
+from mlsg.config.recipes import EncoderSettings
 from mlsg.model.backbone import Backbone, load_backbone
 from mlsg.objectives import stored_views
-from mlsg.objectives.interface import Ground, Origin
+from mlsg.objectives.interface import CacheKey, TrainingContext
 from mlsg.objectives.self_guided import SelfGuided
 from mlsg.objectives.stored_views import StoredViews
 from mlsg.objectives.views import GuideViews
-from mlsg.recipes import EncoderSettings
 from mlsg.train.draws import seed_of
 from mlsg.train.text import TokenisedText
-from mlsg.workspace import Workspace
 from tests.tiny_models import tiny_bert
 from tests.train.small import HEAD, batch, loss_of, tokenised
 
@@ -42,9 +42,9 @@ def text(base: Backbone) -> TokenisedText:
 def built(
     base: Backbone, text: TokenisedText, workspace: Workspace | None, precision: str = "float32", **settings: Any
 ) -> SelfGuided:
-    origin = None if workspace is None else Origin(workspace, "tiny", "sha256:tiny", "sentences", 64)
+    origin = None if workspace is None else CacheKey(workspace, "tiny", "sha256:tiny", "sentences", 64)
     cpu = torch.device("cpu")
-    ground = Ground(base, EncoderSettings(), text, cpu, partial(seed_of, 1), precision, origin)
+    ground = TrainingContext(base, EncoderSettings(), text, cpu, partial(seed_of, 1), precision, origin)
     made = objectives.read({"name": "self_guided", **HEAD, **settings}).build(ground)
     assert isinstance(made, SelfGuided)
     return made
@@ -123,10 +123,10 @@ def test_what_the_recipe_and_the_size_of_the_text_decide(
     cases: list[tuple[dict[str, Any], bool]] = [
         ({}, True),
         ({"guide_dropout": True}, False),
-        ({"view_limit": size / 1e9}, True),
-        ({"view_limit": (size - 1) / 1e9}, False),
-        ({"view_limit": (size - 1) / 1e9, "view_precision": "bf16"}, True),
-        ({"view_limit": 0.0}, False),  # though they are there from the trainings before
+        ({"view_cache_gb": size / 1e9}, True),
+        ({"view_cache_gb": (size - 1) / 1e9}, False),
+        ({"view_cache_gb": (size - 1) / 1e9, "view_precision": "bf16"}, True),
+        ({"view_cache_gb": 0.0}, False),  # though they are there from the trainings before
     ]
     for settings, stored in cases:
         assert isinstance(built(base, text, workspace, **settings).views, StoredViews) == stored, settings

@@ -17,12 +17,12 @@ import torch
 from sentence_transformers import SentenceTransformer
 from transformers import AutoModel, AutoTokenizer
 
+from mlsg.cache.files import sha256_file
+from mlsg.config.recipes import load_recipe
 from mlsg.errors import DataError, SettingError
-from mlsg.files import sha256_file
 from mlsg.pretraining import loop
 from mlsg.pretraining.build import build
 from mlsg.pretraining.store import load_store
-from mlsg.recipes import load_recipe
 from tests.command import REPOSITORY, environment, mlsg
 from tests.pretraining.tiny import HELD_OUT, WORDS, small_recipe, write_data, write_text
 

@@ -7,11 +7,11 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from mlsg.config.recipes import PretrainSettings
 from mlsg.pretraining.inputs import Batch, Inputs
 from mlsg.pretraining.passages import Deck, passages
 from mlsg.pretraining.store import Store
 from mlsg.pretraining.tokenizer import CLS, PAD, SEP
-from mlsg.recipes import PretrainSettings
 
 _CONTINUES = np.zeros(90, bool)
 

@@ -10,13 +10,13 @@ import torch
 import torch.nn.functional as F
 from transformers import BertForPreTraining
 
+from mlsg.config.recipes import PretrainSettings
 from mlsg.pretraining.head import asked_loss
 from mlsg.pretraining.inputs import Batch, Example, Inputs
 from mlsg.pretraining.masking import mask_words
 from mlsg.pretraining.network import losses, make_network
 from mlsg.pretraining.store import Store
 from mlsg.pretraining.tokenizer import CLS, SEP
-from mlsg.recipes import PretrainSettings
 
 _SETTINGS = PretrainSettings(width=32, layers=2, heads=2, lengths=(16, 24), length_shares=(0.5, 0.5), bag=1.0)
 _CONTINUES = np.arange(90) >= 60

@@ -6,7 +6,7 @@ import lzma
 import random
 from pathlib import Path
 
-from mlsg.recipes import Recipe, load_recipe
+from mlsg.config.recipes import Recipe, load_recipe
 
 _TEXTS = {
     "en": "the river was high after a week of rain and no one dared to cross it before the third day",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlsg.report.scores_json import EncoderEntry, Gain, MeanScore, ScoreSheet, SetScore, Skipped
+from mlsg.evaluate.results import EncoderEntry, Gain, MeanScore, ScoreSheet, SetScore, Skipped
 
 ENCODER = EncoderEntry("mini-sg", "mini", "self_guided", "cls", 256, "ab" * 32)
 

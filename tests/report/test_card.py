@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from mlsg import Encoder
+from mlsg.model.provenance import Provenance, provenance_in, provenance_of
 from mlsg.report.card import card, write_card
-from mlsg.report.provenance import Provenance, provenance_in, provenance_of
 from tests.report.sheets import sheet
 from tests.tiny_models import tiny_bert
 

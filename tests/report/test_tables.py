@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from mlsg.evaluate.results import Gain
 from mlsg.report.differences import DifferenceSheet, SetDifference, difference_document, difference_grids
-from mlsg.report.scores_json import Gain
 from mlsg.report.tables import flags, grids, legend, markdown, points, print_grids, span
 from tests.report.sheets import ENCODER, set_score, sheet
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlsg.text.deduplicate import SeenTexts
-from mlsg.text.sieve import digests
+from mlsg.text.filter import digests
 
 
 def _digests(texts: Iterable[str]) -> bytes:

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlsg.text import sieve, workers
+from mlsg.text import filter, workers
+from mlsg.text.filter import LineFilter
 from mlsg.text.kept import Tally, kept_lines
 from mlsg.text.length import unfit
 from mlsg.text.normalise import match_form, normalise
-from mlsg.text.sieve import Sieve
 
 _LINES = st.lists(st.text("aB1 猫é\u0301\u200b\n\ud800", max_size=4), max_size=40)
 _FORMS = frozenset({"ab", "猫", "é"})
@@ -39,14 +39,14 @@ def _reference(texts: list[str], repetitions: bool) -> tuple[list[str], Tally]:
 
 def _kept(texts: list[str], repetitions: bool, processes: int = 1, stored: bool = False) -> tuple[list[str], Tally]:
     tally = Tally()
-    batches = list(kept_lines(Sieve(2, 6, _FORMS, repetitions, stored), texts, tally, processes))
+    batches = list(kept_lines(LineFilter(2, 6, _FORMS, repetitions, stored), texts, tally, processes))
     return [line.decode() for batch in batches for line in batch], tally
 
 
 @given(_LINES, st.booleans(), st.integers(1, 30))
 def test_equals_a_plain_loop(texts: list[str], repetitions: bool, piece: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sieve, "_PIECE", piece)
+        patch.setattr(filter, "_PIECE", piece)
         assert _kept(texts, repetitions) == _reference(texts, repetitions)
         stored = [normalise(text) for text in texts]
         assert _kept(stored, repetitions, stored=True) == _reference(stored, repetitions)
@@ -59,7 +59,7 @@ def test_the_number_of_processes_changes_nothing(
 ) -> None:
     odd = ["", "\n", "aB", "Ab ", "x\ny", "half \ud800", "猫", "e\u0301", "a\u200bb", "１２", "12", "x" * 9, "d\u2028f"]
     texts = [f"{odd[number % len(odd)]}{number // 500 or ''}" for number in range(3000)]
-    monkeypatch.setattr(sieve, "_PIECE", 100)
+    monkeypatch.setattr(filter, "_PIECE", 100)
     monkeypatch.setattr(workers, "_ALONE", 2)
     assert _kept(texts, repetitions, processes) == _reference(texts, repetitions)
 
@@ -81,14 +81,14 @@ def test_evaluation_sentences_are_found_whatever_they_begin_with(texts: list[str
     stored = [normalise(text) for text in texts]
     for sentence in _LONG:
         form = match_form(sentence)
-        sifted = Sieve(1, 99, frozenset({form})).sift("\n".join(stored))
+        sifted = LineFilter(1, 99, frozenset({form})).sift("\n".join(stored))
         assert sifted.found == ({form: n} if (n := [match_form(text) for text in stored].count(form)) else {})
         assert [line.decode() for line in sifted.lines] == [t for t in stored if t and match_form(t) != form]
 
 
 def test_without_evaluation_sentences_none_is_dropped() -> None:
     tally = Tally()
-    assert list(kept_lines(Sieve(1, 9), ["one", "two", "one"], tally)) == [[b"one", b"two"]]
+    assert list(kept_lines(LineFilter(1, 9), ["one", "two", "one"], tally)) == [[b"one", b"two"]]
     assert tally == Tally(3, 2, Counter(duplicate=1), Counter())
 
 

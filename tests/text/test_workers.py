@@ -16,7 +16,7 @@ import pytest
 
 from mlsg.errors import MlsgError
 from mlsg.text import workers
-from mlsg.text.sieve import Sieve
+from mlsg.text.filter import LineFilter
 from mlsg.text.workers import processes_at_hand, sift_all
 
 
@@ -26,7 +26,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     made: list[Any] = []
 
     class Noted(workers._Worker):
-        def __init__(self, sieve: Sieve) -> None:
+        def __init__(self, sieve: LineFilter) -> None:
             super().__init__(sieve)
             made.append(self)
 
@@ -41,14 +41,16 @@ def _ended(made: list[Any]) -> bool:
 
 def test_little_text_starts_no_process(started: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "_ALONE", 3)
-    assert [sifted.read for sifted in sift_all(Sieve(1, 9), iter(["a\nb"] * 3), 2)] == [2, 2, 2]
+    assert [sifted.read for sifted in sift_all(LineFilter(1, 9), iter(["a\nb"] * 3), 2)] == [2, 2, 2]
     assert started == []
-    assert [sifted.read for sifted in sift_all(Sieve(1, 9), iter(["a\nb"] * 9), 1)] == [2] * 9
+    assert [sifted.read for sifted in sift_all(LineFilter(1, 9), iter(["a\nb"] * 9), 1)] == [2] * 9
     assert started == []
 
 
 def test_workers_end_with_the_text(started: list[Any]) -> None:
-    assert [sifted.lines for sifted in sift_all(Sieve(1, 9), iter("abcdefgh"), 2)] == [[c] for c in _bytes("abcdefgh")]
+    assert [sifted.lines for sifted in sift_all(LineFilter(1, 9), iter("abcdefgh"), 2)] == [
+        [c] for c in _bytes("abcdefgh")
+    ]
     assert len(started) == 2
     assert _ended(started)
 
@@ -66,7 +68,7 @@ def test_a_killed_worker_is_one_line_and_no_wait(started: list[Any]) -> None:
             yield f"sentence number {number}"
 
     with pytest.raises(MlsgError) as caught:
-        for _ in sift_all(Sieve(1, 99), endless(), 2):
+        for _ in sift_all(LineFilter(1, 99), endless(), 2):
             pass
     assert caught.value.problem == "a process that cleans text was killed by SIGKILL"
     assert "memory" in caught.value.remedy
@@ -74,7 +76,7 @@ def test_a_killed_worker_is_one_line_and_no_wait(started: list[Any]) -> None:
 
 
 def test_a_fault_in_a_worker_is_told_with_its_trace(started: list[Any]) -> None:
-    wrong = Sieve("none", 9)  # type: ignore[arg-type]
+    wrong = LineFilter("none", 9)  # type: ignore[arg-type]
     with pytest.raises(RuntimeError, match=r"(?s)Traceback.*in sift"):
         list(sift_all(wrong, iter(["some text"]), 2))
     assert _ended(started)
@@ -86,12 +88,12 @@ def test_a_fault_in_the_text_ends_the_workers(started: list[Any]) -> None:
         raise OSError("the disk is gone")
 
     with pytest.raises(OSError, match="the disk is gone"):
-        list(sift_all(Sieve(1, 9), broken(), 2))
+        list(sift_all(LineFilter(1, 9), broken(), 2))
     assert _ended(started)
 
 
 def test_closed_early_the_workers_end(started: list[Any]) -> None:
-    sifting = sift_all(Sieve(1, 9), itertools.repeat("text"), 2)
+    sifting = sift_all(LineFilter(1, 9), itertools.repeat("text"), 2)
     assert next(sifting).lines == [b"text"]
     sifting.close()
     assert _ended(started)
@@ -104,14 +106,14 @@ def test_as_many_as_there_are_cores_and_at_most_four() -> None:
 
 _ENDLESS = """
 import itertools, sys
-from mlsg.faults import exit_code_of
+from mlsg.exit_codes import exit_code_of
 from mlsg.text import workers
-from mlsg.text.sieve import Sieve
+from mlsg.text.filter import LineFilter
 def run():
     workers._ALONE = 0
     made, real = [], workers._Worker
     workers._Worker = lambda sieve: made.append(real(sieve)) or made[-1]
-    for number, _ in enumerate(workers.sift_all(Sieve(1, 99), itertools.repeat("words " * 9000), 2)):
+    for number, _ in enumerate(workers.sift_all(LineFilter(1, 99), itertools.repeat("words " * 9000), 2)):
         if number == 20:
             print(*(worker._process.pid for worker in made), flush=True)
 sys.exit(exit_code_of(run))

@@ -22,9 +22,9 @@ from torch import Tensor
 
 from mlsg.train import crew, dev
 from mlsg.train.crew import Crew
+from mlsg.train.distributed import Team
 from mlsg.train.loop import Run, State, _Loop, fit
 from mlsg.train.outside import Place
-from mlsg.train.processes import Team
 from tests.train.small import Small
 
 CASES: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -32,8 +32,8 @@ CASES: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "opt1": ({"loss": "opt1"}, {}),
     "opt2": ({"loss": "opt2"}, {}),
     "opt3": ({"loss": "opt3"}, {}),
-    "opt3-chunks": ({"loss": "opt3"}, {"chunk": 2}),
-    "base-chunks": ({"loss": "base"}, {"chunk": 1}),
+    "opt3-chunks": ({"loss": "opt3"}, {"mini_batch_size": 2}),
+    "base-chunks": ({"loss": "base"}, {"mini_batch_size": 1}),
     "opt1-masked": ({"loss": "opt1", "mask_duplicates": True}, {}),
     "opt3-masked": ({"loss": "opt3", "mask_duplicates": True}, {"train_embeddings": True}),
 }
@@ -50,7 +50,7 @@ def prepared(base: Path, scratch: Path, case: str, kind: torch.dtype, team: Team
     """A small training of a case, in float32 or float64."""
     objective, changes = CASES[case]
     settings = {"batch_size": BATCH, "epochs": 9, "max_steps": STEPS, "keep": "last", **changes}
-    wanted = {"regulariser": 0.1, "temperature": temperature, **objective}
+    wanted = {"reg_weight": 0.1, "temperature": temperature, **objective}
     small = Small(base, scratch, settings, wanted, checkpoint_every=4, kind=kind)
     run = small.prepared()
     return dataclasses.replace(run, team=team, probe=dataclasses.replace(run.probe, team=team))

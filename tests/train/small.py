@@ -14,9 +14,9 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from mlsg import objectives
+from mlsg.config.recipes import EncoderSettings, TrainSettings
 from mlsg.model.backbone import Backbone, load_backbone
-from mlsg.objectives.interface import Batch, Ground, Objective
-from mlsg.recipes import EncoderSettings, TrainSettings
+from mlsg.objectives.interface import Batch, Objective, TrainingContext
 from mlsg.train.dev import Probe, dev_probe, sample_probe
 from mlsg.train.draws import draw_below, seed_of
 from mlsg.train.loop import Run, State, fit
@@ -48,7 +48,7 @@ class Small:
 
     def prepared(self) -> Run:
         self.scratch.mkdir(parents=True, exist_ok=True)
-        settings = TrainSettings(**{"batch_size": 4, "learning_rate": 1e-3, "dev_every": 5, **self.train})
+        settings = TrainSettings(**{"batch_size": 4, "learning_rate": 1e-3, "eval_steps": 5, **self.train})
         base = load_backbone(str(self.folder)).to(self.kind)
         text = tokenised(base)
         objective = build(base, text, self.encoder, settings.seed, **self.objective)
@@ -74,7 +74,7 @@ def tokenised(base: Backbone, sentences: list[str] | None = None) -> TokenisedTe
 
 
 def build(base: Backbone, text: TokenisedText, encoder: EncoderSettings, seed: int = 1, **settings: Any) -> Objective:
-    ground = Ground(base, encoder, text, torch.device("cpu"), partial(seed_of, seed))
+    ground = TrainingContext(base, encoder, text, torch.device("cpu"), partial(seed_of, seed))
     return objectives.read({"name": "self_guided", **HEAD, **settings}).build(ground)
 
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
+from mlsg.config.recipes import EncoderSettings, TrainSettings
 from mlsg.model.backbone import Backbone, load_backbone
-from mlsg.recipes import EncoderSettings, TrainSettings
 from mlsg.train.dev import Probe, dev_probe, sample_probe
 from mlsg.train.optimiser import adamw, set_learning_rate, update
 from tests.tiny_models import tiny_bert

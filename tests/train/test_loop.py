@@ -15,10 +15,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from mlsg.config.recipes import EncoderSettings
 from mlsg.errors import DivergedError, SettingError
 from mlsg.model.backbone import load_backbone
 from mlsg.objectives.interface import Batch
-from mlsg.recipes import EncoderSettings
 from mlsg.train.checkpoints import latest_checkpoint, newest_step
 from mlsg.train.dev import Measurement, Probe
 from mlsg.train.loop import Run, State, _Loop, fit
@@ -103,8 +103,8 @@ def test_one_epoch_sees_every_sentence_once_the_short_batch_included(
 def test_training_reduces_the_loss_on_the_text(loss: str, tmp_path: Path) -> None:
     plain = tiny_bert(tmp_path / "bert", dropout=0.0)
     small = Small(plain, tmp_path / "scratch", encoder=EncoderSettings(pooling="mean"), dev=False)
-    small.train.update(epochs=12, batch_size=16, learning_rate=3e-3, dev_every=1000, collapse_above=1.0)
-    small.objective.update(loss=loss, temperature=0.05, regulariser=0.0)
+    small.train.update(epochs=12, batch_size=16, learning_rate=3e-3, eval_steps=1000, collapse_above=1.0)
+    small.objective.update(loss=loss, temperature=0.05, reg_weight=0.0)
     run = small.prepared()
     rows = list(range(len(TEXT)))
     with torch.no_grad():
@@ -119,7 +119,7 @@ def test_a_strong_regulariser_keeps_the_tuned_copy_near_the_guide(small: Small) 
     distances = []
     for strength in (0.0, 100.0):
         small.scratch = small.scratch.parent / f"scratch-{strength}"
-        small.objective["regulariser"] = strength
+        small.objective["reg_weight"] = strength
         _, run = small.run()
         before = load_backbone(str(small.folder)).state_dict()
         distances.append(sum(float((v - before[n]).square().sum()) for n, v in run.tuned.state_dict().items()))
@@ -174,7 +174,7 @@ def test_the_best_weights_on_dev_are_kept(small: Small, monkeypatch: pytest.Monk
     small.train.update(epochs=2, max_steps=5)
     _, short = small.run()
     scripted(monkeypatch, [0.9, 0.4, 0.3, 0.2])
-    small.train.update(max_steps=15, warmup=0.0)
+    small.train.update(max_steps=15, warmup_ratio=0.0)
     small.scratch = small.scratch.parent / "best"
     state, run = small.run()
     assert (state.best_step, state.best_dev) == (5, 0.4)  # the score before training is no rival
@@ -269,9 +269,9 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(
 
 @pytest.mark.parametrize("dev", [True, False])
 def test_a_collapse_stops(dev: bool, small: Small) -> None:
-    small.train.update(epochs=10, learning_rate=3.0, warmup=0.0, clip=0.0)
+    small.train.update(epochs=10, learning_rate=3.0, warmup_ratio=0.0, max_grad_norm=0.0)
     small.dev = dev
-    small.objective["regulariser"] = 0.0
+    small.objective["reg_weight"] = 0.0
     with pytest.raises(DivergedError, match="mean cosine"):
         small.run()
 
@@ -330,7 +330,7 @@ def test_only_the_newest_checkpoint_and_the_best_weights_it_names_stay(small: Sm
 
 
 def test_between_checkpoints_only_the_newest_best_weights_stay(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
-    small.train.update(epochs=3, dev_every=5)
+    small.train.update(epochs=3, eval_steps=5)
     scripted(monkeypatch, [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7])
     small.run()
     assert [path.name for path in small.scratch.iterdir()] == ["best-00000030.safetensors"]

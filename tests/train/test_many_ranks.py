@@ -18,14 +18,14 @@ import psutil
 import pytest
 from safetensors.numpy import load_file
 
-from mlsg.artefact import Artefact
+from mlsg.cache.artefact import Artefact
+from mlsg.cache.workspace import Workspace
 from mlsg.cli import app
 from mlsg.train.checkpoints import newest_step
-from mlsg.workspace import Workspace
 from tests.command import Ended, environment
 from tests.tiny_models import tiny_bert
 from tests.train.small import PAIRS, TEXT
-from tests.train.test_processes import free_port
+from tests.train.test_distributed import free_port
 
 STEPS = 240
 
@@ -124,7 +124,7 @@ def place(tmp_path: Path) -> Place:
 
 
 def prepare(place: Place, lines: list[str]) -> None:
-    from mlsg.artefact import Request
+    from mlsg.cache.artefact import Request
 
     def make(folder: Path, scratch: Path) -> dict[str, object]:
         (folder / "sentences.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
@@ -211,7 +211,7 @@ def test_ranks_of_a_launcher_train_one_encoder_and_the_first_one_talks(place: Pl
 
 
 def test_processes_share_what_another_training_has_measured_of_the_base(place: Place) -> None:
-    few = ("--set", "train.max_steps=4", "--set", "train.dev_every=2", "--processes", "2")
+    few = ("--set", "train.max_steps=4", "--set", "train.eval_steps=2", "--processes", "2")
     done = place.run("--seed", "1", *few)
     assert done.code == 0, done.err
     (kept,) = place.workspace.artefacts("measurements")

@@ -6,13 +6,13 @@ import pytest
 import torch
 from transformers import get_linear_schedule_with_warmup
 
-from mlsg.recipes import TrainSettings
+from mlsg.config.recipes import TrainSettings
 from mlsg.train.optimiser import adamw, learning_rate, moments, restore_moments, set_learning_rate, update
 
 
 @pytest.mark.parametrize(("steps", "warmup", "climb"), [(1079, 0.1, 108), (10, 0.0, 0), (7, 1.0, 7), (30, 0.1, 3)])
 def test_the_rate_equals_transformers_linear_schedule(steps: int, warmup: float, climb: int) -> None:
-    settings = TrainSettings(learning_rate=5e-5, warmup=warmup)
+    settings = TrainSettings(learning_rate=5e-5, warmup_ratio=warmup)
     reference = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=5e-5)
     schedule = get_linear_schedule_with_warmup(reference, climb, steps)
     for step in range(steps):

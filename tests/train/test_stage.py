@@ -14,24 +14,25 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mlsg.artefact import Artefact, Request
-from mlsg.catalog import Catalog, load_catalog
+from mlsg.cache.artefact import Artefact, Request
+from mlsg.cache.workspace import Workspace
+from mlsg.config.catalog import Catalog, load_catalog
+from mlsg.config.recipes import Recipe, load_recipe
 from mlsg.errors import DataError, DivergedError, HubUnreachableError, ModelError, SettingError
-from mlsg.evaluate.subject import base_of, resolve_encoder
+from mlsg.evaluate.encoder_ref import base_of, resolve_encoder
 from mlsg.hub import Hub
 from mlsg.model.encoder import Encoder
-from mlsg.recipes import Recipe, load_recipe
 from mlsg.train import train
 from mlsg.train.dev import Measurement, Probe
 from mlsg.train.pace import Pace
-from mlsg.workspace import Workspace
+from tests.contexts import context_of
 from tests.tiny_models import SENTENCES, tiny_bert, tiny_xlmr
 from tests.train.small import PAIRS, TEXT
 
 SMALL = [
     "train.batch_size=8",
     "train.learning_rate=1e-3",
-    "train.dev_every=2",
+    "train.eval_steps=2",
     "objective.head_width=32",
 ]
 
@@ -71,9 +72,7 @@ def recipe(folder: Path, *assignments: str, name: str = "zero_shot") -> Recipe:
 
 def trained(workspace: Workspace, catalog: Catalog, wanted: Recipe, text: Artefact | None = None) -> Artefact:
     text = text or sentences(workspace)
-    return train(
-        wanted, workspace=workspace, sentences=text, catalog=catalog, data_root=None, pace=Pace(2, share=math.inf)
-    )
+    return train(wanted, context_of(workspace, catalog), text, pace=Pace(2, share=math.inf))
 
 
 def test_a_training_gives_an_encoder_with_its_history(workspace: Workspace, catalog: Catalog, folder: Path) -> None:
@@ -208,16 +207,17 @@ def test_nothing_is_trained_twice_and_no_torch_is_needed_to_know(
     code = f"""
 import sys
 from pathlib import Path
-from mlsg.catalog import load_catalog
-from mlsg.recipes import load_recipe
+from mlsg.config.catalog import load_catalog
+from mlsg.config.recipes import load_recipe
 from mlsg.train import train
-from mlsg.artefact import open_artefact
-from mlsg.workspace import Workspace
+from mlsg.cache.artefact import open_artefact
+from mlsg.cache.workspace import Workspace
 catalog = load_catalog([Path({str(tmp_path / "langs")!r})])
-around = dict(workspace=Workspace(Path({str(workspace.root)!r})), catalog=catalog)
+from tests.contexts import context_of
+context = context_of(Workspace(Path({str(workspace.root)!r})), catalog)
 text = open_artefact(Path({str(sentences(workspace).folder)!r}))
 recipe = load_recipe("zero_shot", {[f'train.model="{folder}"', 'train.dev="mine@dev"', *SMALL]!r})
-made = train(recipe, sentences=text, data_root=None, **around)
+made = train(recipe, context, text)
 assert made.key == {made.key!r}, made.key
 assert "torch" not in sys.modules and "transformers" not in sys.modules
 """
@@ -235,7 +235,7 @@ def test_what_can_change_the_result_changes_the_key(
     def key(*assignments: str) -> str:
         requests: list[Request] = []
         monkeypatch.setattr(Workspace, "build", lambda self, request, make, **_: requests.append(request))
-        train(recipe(folder, *assignments), workspace=workspace, sentences=text, catalog=catalog, data_root=None)
+        train(recipe(folder, *assignments), context_of(workspace, catalog), text)
         return requests[0].key
 
     text = sentences(workspace)
@@ -280,7 +280,7 @@ def test_the_best_of_a_resumed_stage_is_the_same_artefact(
 def test_untuned_is_the_base_with_its_pooling_and_needs_no_text(
     pooling: str, workspace: Workspace, catalog: Catalog, folder: Path
 ) -> None:
-    made = train(recipe(folder, name=pooling), workspace=workspace, sentences=None, catalog=catalog, data_root=None)
+    made = train(recipe(folder, name=pooling), context_of(workspace, catalog), None)
     assert made.name == "tiny-untuned"
     assert made.inputs == {}
     assert not (made.folder / "history.json").exists()
@@ -290,9 +290,7 @@ def test_untuned_is_the_base_with_its_pooling_and_needs_no_text(
 
 def test_untuned_does_not_depend_on_settings_of_training(workspace: Workspace, catalog: Catalog, folder: Path) -> None:
     keys = {
-        train(
-            recipe(folder, change, name="cls"), workspace=workspace, sentences=None, catalog=catalog, data_root=None
-        ).key
+        train(recipe(folder, change, name="cls"), context_of(workspace, catalog), None).key
         for change in ("train.seed=1", "train.seed=2", "train.batch_size=4")
     }
     assert len(keys) == 1
@@ -370,7 +368,7 @@ def test_a_launcher_that_does_not_say_which_process_this_is_is_refused(
 
 def test_training_without_sentences_says_what_to_run(workspace: Workspace, catalog: Catalog, folder: Path) -> None:
     with pytest.raises(SettingError, match="mlsg prepare"):
-        train(recipe(folder), workspace=workspace, sentences=None, catalog=catalog, data_root=None)
+        train(recipe(folder), context_of(workspace, catalog), None)
 
 
 def test_every_recipe_of_this_method_trains(workspace: Workspace, catalog: Catalog, folder: Path) -> None:

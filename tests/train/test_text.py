@@ -20,11 +20,9 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Backbone:
     return load_backbone(str(tiny_bert(tmp_path_factory.mktemp("base") / "bert")))
 
 
-@pytest.mark.parametrize("at_once", [1, 7, 8192])
-def test_tokens_are_those_of_a_list(
-    at_once: int, base: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "_AT_ONCE", at_once)
+@pytest.mark.parametrize("jobs", [1, 7, 8192])
+def test_tokens_are_those_of_a_list(jobs: int, base: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_AT_ONCE", jobs)
     found, expected = tokenised(base, iter(TEXT), 17, tmp_path).tokens, base.tokenize(TEXT, 17)
     assert len(found) == len(TEXT)
     assert found.padding == expected.padding

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from mlsg.config.schema import Files
 from mlsg.data.readers.delimited import read_delimited
 from mlsg.data.readers.json_rows import read_json_array, read_json_lines
 from mlsg.data.readers.parallel import read_parallel
 from mlsg.data.readers.row import Row
 from mlsg.data.readers.text import read_lines
 from mlsg.data.readers.xml_rows import read_xml
-from mlsg.declarations import Files
 
 __all__ = ["Row", "read_rows"]
 

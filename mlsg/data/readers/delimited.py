@@ -9,9 +9,9 @@ import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from mlsg.config.schema import Files
 from mlsg.data.readers.row import Row, column_indexes
 from mlsg.data.readers.text import raw_lines, text_lines
-from mlsg.declarations import Files
 from mlsg.errors import DataError
 
 _LARGEST_CELL = 1 << 24

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mlsg.config.schema import Files
 from mlsg.data.readers.row import Row
 from mlsg.data.readers.text import text_lines
-from mlsg.declarations import Files
 from mlsg.errors import DataError, nearest
 
 _READER = 'declare the right reader: "json" (one array of objects) or "jsonl" (one object a line)'

@@ -10,9 +10,9 @@ import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from mlsg.config.schema import Files
 from mlsg.data.readers.row import Row, column_indexes
 from mlsg.data.readers.text import text_lines
-from mlsg.declarations import Files
 from mlsg.errors import DataError
 
 

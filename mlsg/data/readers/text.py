@@ -16,8 +16,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, cast
 
+from mlsg.config.schema import PACKED, Files
 from mlsg.data.readers.row import Row
-from mlsg.declarations import PACKED, Files
 from mlsg.errors import DataError
 
 BROKEN = (lzma.LZMAError, EOFError, zlib.error, OSError)

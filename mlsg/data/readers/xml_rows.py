@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
+from mlsg.config.schema import Files
 from mlsg.data.readers.row import Row
 from mlsg.data.readers.text import BROKEN, open_bytes
-from mlsg.declarations import Files
 from mlsg.errors import DataError
 
 

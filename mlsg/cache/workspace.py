@@ -1,0 +1,233 @@
+"""Where artefacts live: finished stage folders, found by a key of all that can change their content.
+
+A stage asks with a `Request`; `Workspace.build` answers with the finished artefact, or makes it once, however many
+processes ask. A folder without a manifest does not exist; a manifest is written last and the folder is published by one
+rename. What a killed build left in `scratch` is handed to the next one, which goes on from it.
+
+Layout of a workspace::
+
+    sentences/en-stsb-0123456789ab/artefact.json   a finished artefact
+    sentences/.en-stsb-0123456789ab.partial/       a build under way, or one that was killed
+    locks/                                         one file lock a key
+    last.json                                      which artefact each command made last
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import platform
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from mlsg import console
+from mlsg.cache.artefact import MANIFEST, Artefact, Request, damage, open_artefact
+from mlsg.cache.files import (
+    read_json,
+    readable_json,
+    remove_leftovers,
+    sha256_file,
+    sync,
+    sync_tree,
+    write_atomically,
+)
+from mlsg.errors import SettingError
+
+_PACKAGES = ("mlsg", "torch", "transformers", "tokenizers", "datasets", "numpy", "scipy", "accelerate", "sentencex")
+_DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST}
+
+_LOOK_SECONDS = 1.0
+"""How often one that waits looks for work."""
+
+Make = Callable[[Path, Path], Mapping[str, Any]]
+Assist = Callable[[Path], bool]
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where artefacts live."""
+
+    root: Path
+
+    def find(self, request: Request) -> Artefact | None:
+        """The finished, undamaged artefact of `request`, or None; a damaged one is named on stderr."""
+        artefact = open_artefact(self.root / request.stage / request.folder_name)
+        if artefact is None:
+            return None
+        fault = damage(artefact)
+        if fault:
+            console.note(f"damaged artefact {artefact.folder}: {fault}; it is rebuilt")
+            return None
+        return artefact
+
+    def build(
+        self, request: Request, make: Make, *, recipe: Mapping[str, Any] | None = None, assist: Assist | None = None
+    ) -> Artefact:
+        """The artefact of `request`; made by `make(folder, scratch)` where it is not there yet.
+
+        `make` writes its result into `folder` (empty at the start), may keep checkpoints in `scratch` (kept over a
+        kill, gone when published) and returns the facts. A process that waits for another one's `make` calls
+        `assist(scratch)` meanwhile, which does a part of the work
+        (`mlsg.cache.shared_work`) and says whether it found one.
+        Raises SettingError when the workspace cannot be written.
+        """
+        found, partial = self.find(request), self._partial(request)
+        if found is not None and not partial.exists():
+            return found
+        meanwhile = None if assist is None else lambda: assist(partial / "scratch")
+        with self._disk_faults(), self._lock(request.folder_name, meanwhile):
+            found = self.find(request)
+            if found is None:
+                return self._make(request, make, recipe or {})
+            shutil.rmtree(partial, ignore_errors=True)  # left by a build that was killed when it had just published
+            return found
+
+    def artefacts(self, stage: str | None = None) -> list[Artefact]:
+        """All finished artefacts (of one stage), sorted by folder."""
+        found = (open_artefact(path.parent) for path in sorted(self.root.glob(f"{stage or '*'}/*/{MANIFEST}")))
+        return [artefact for artefact in found if artefact is not None]
+
+    def partial_builds(self) -> list[Path]:
+        """Folders of builds that are under way or were killed."""
+        return sorted(self.root.glob("*/.*.partial"))
+
+    def by_key(self, stage: str, key: str) -> Artefact | None:
+        """The artefact of a stage with this key."""
+        return next((artefact for artefact in self.artefacts(stage) if artefact.key == key), None)
+
+    def remember(self, role: str, artefact: Artefact) -> None:
+        """Write into last.json that `artefact` is the last one of `role` (`prepare`, `prepare:en`, `train`, `eval`)."""
+        with self._disk_faults(), self._lock("last"):
+            entries = self._last()
+            entry = artefact.folder.relative_to(self.root).as_posix()
+            if entries.get(role) != entry:
+                remove_leftovers(self.root / "last.json")
+                write_atomically(self.root / "last.json", readable_json({**entries, role: entry}))
+
+    def last(self, role: str) -> Artefact | None:
+        """The artefact that `remember` noted for `role`, if it is still there."""
+        entry = self._last().get(role)
+        return open_artefact(self.root / entry) if entry else None
+
+    def reachable(self) -> set[str]:
+        """Keys of the artefacts that last.json names, and of all their inputs."""
+        by_key = {artefact.key: artefact for artefact in self.artefacts()}
+        waiting = [artefact.key for role in self._last() if (artefact := self.last(role))]
+        seen: set[str] = set()
+        while waiting:
+            key = waiting.pop()
+            if key not in seen and key in by_key:
+                seen.add(key)
+                waiting.extend(by_key[key].inputs.values())
+        return seen
+
+    def is_locked(self, folder_name: str) -> bool:
+        """Whether a process is building the artefact of this folder name right now."""
+        path = self.root / "locks" / f"{folder_name}.lock"
+        if not path.exists():
+            return False
+        try:
+            with FileLock(path, timeout=0):
+                return False
+        except Timeout:
+            return True
+
+    def _make(self, request: Request, make: Make, recipe: Mapping[str, Any]) -> Artefact:
+        final, partial = self.root / request.stage / request.folder_name, self._partial(request)
+        folder, scratch = partial / "files", partial / "scratch"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        scratch.mkdir(exist_ok=True)
+        started = time.monotonic()
+        facts = make(folder, scratch)
+        manifest = {
+            "schema": "mlsg.cache.artefact/1",
+            "key": request.key,
+            "name": request.name,
+            **request.identity,
+            "recipe": dict(recipe),
+            "facts": dict(facts),
+            "versions": versions(),
+            "files": {
+                path.relative_to(folder).as_posix(): {"size": path.stat().st_size, "sha256": sha256_file(path)}
+                for path in sorted(folder.rglob("*"))
+                if path.is_file()
+            },
+            "seconds": round(time.monotonic() - started, 3),
+        }
+        write_atomically(folder / MANIFEST, readable_json(manifest))
+        sync_tree(folder)
+        if final.exists():
+            shutil.rmtree(final)
+        folder.rename(final)
+        sync(final.parent)
+        shutil.rmtree(partial, ignore_errors=True)
+        return Artefact(final, manifest)
+
+    def _partial(self, request: Request) -> Path:
+        return self.root / request.stage / f".{request.folder_name}.partial"
+
+    def _last(self) -> dict[str, str]:
+        try:
+            entries = read_json(self.root / "last.json")
+        except (OSError, ValueError):
+            return {}
+        return entries if isinstance(entries, dict) else {}
+
+    @contextlib.contextmanager
+    def _lock(self, name: str, meanwhile: Callable[[], bool] | None = None) -> Iterator[None]:
+        locks = self.root / "locks"
+        locks.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(locks / f"{name}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            console.note(f"another process builds {name}; {'waiting for it' if meanwhile is None else 'helping it'}")
+            _wait_for(lock, meanwhile)
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @contextlib.contextmanager
+    def _disk_faults(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in _DISK_FAULTS or not self._is_ours(error):
+                raise
+            problem = f"the workspace {self.root} cannot be written: {error.strerror}"
+            raise SettingError(problem, "free some space there, or name another folder with --workspace") from error
+
+    def _is_ours(self, error: OSError) -> bool:
+        """A full disk is always ours; the other faults only when they name a path of the workspace."""
+        if error.errno in {errno.ENOSPC, errno.EDQUOT} or error.filename is None:
+            return True
+        return Path(error.filename).absolute().is_relative_to(self.root.absolute())
+
+
+def _wait_for(lock: FileLock, meanwhile: Callable[[], bool] | None) -> None:
+    """Take the lock as soon as it is free, looking again after each part of the work that is done meanwhile."""
+    busy = False
+    while not lock.is_locked:
+        try:
+            lock.acquire(timeout=-1 if meanwhile is None else 0 if busy else _LOOK_SECONDS)
+        except Timeout:
+            assert meanwhile is not None
+            busy = meanwhile()
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that a result may depend on; none of them is imported."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found

@@ -1,0 +1,197 @@
+"""The catalog: languages, their corpora and their pair sets, as `langs/*.toml` and the user's own TOMLs declare them.
+
+The user's TOMLs (`--langs-dir`) add languages, corpora and sets, or override ours by name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mlsg.config.resources import resource_folder
+from mlsg.config.schema import Corpus, Files, HubSource, PairSet, read_corpus, read_pair_set
+from mlsg.config.settings import read_settings
+from mlsg.errors import SettingError, nearest
+
+__all__ = ["Catalog", "Corpus", "Files", "HubSource", "Language", "PairSet", "load_catalog"]
+
+
+@dataclass(frozen=True)
+class Language:
+    """One language; `spaced` says whether it is written with spaces between words."""
+
+    code: str
+    name: str
+    spaced: bool = True
+    corpora: tuple[Corpus, ...] = ()
+    sets: tuple[PairSet, ...] = ()
+
+    def corpus(self, name: str = "") -> Corpus:
+        """The corpus `name`, or the default one. Raises SettingError when there is none."""
+        if not self.corpora:
+            raise SettingError(f"language {self.code} has no corpus", "declare one in its TOML, or give --source")
+        if not name:
+            return next((corpus for corpus in self.corpora if corpus.default), self.corpora[0])
+        for corpus in self.corpora:
+            if corpus.name == name:
+                return corpus
+        names = [corpus.name for corpus in self.corpora]
+        raise SettingError(f'unknown corpus "{name}" of language {self.code}', nearest(name, names))
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """All languages by code, in the order of their files' names, the user's new ones last."""
+
+    languages: Mapping[str, Language]
+
+    def language(self, code: str) -> Language:
+        """The language `code`. Raises SettingError, naming the nearest, when it is not declared."""
+        if code not in self.languages:
+            remedy = f"{nearest(code, self.languages)} (a language of your own comes with --langs-dir)"
+            raise SettingError(f'unknown language "{code}"', remedy)
+        return self.languages[code]
+
+    def all_sets(self) -> list[PairSet]:
+        """Every declared pair set, language by language."""
+        return [pair_set for language in self.languages.values() for pair_set in language.sets]
+
+    def pair_set(self, name: str) -> PairSet:
+        """The set `name`. Raises SettingError, naming the nearest, when it is not declared."""
+        for pair_set in self.all_sets():
+            if pair_set.name == name:
+                return pair_set
+        raise SettingError(f'unknown pair set "{name}"', nearest(name, [each.name for each in self.all_sets()]))
+
+    def sets_of(self, code: str, family: str = "") -> list[PairSet]:
+        """The sets that `mlsg eval` takes for a language: primary first, then its own file's, then other languages'.
+
+        Without `family`: every default set in which the language occurs. With it: the default sets of that family, or
+        all of the family's where none is a default one (the starter).
+        """
+        own = self.language(code).sets
+        others = [each for language in self.languages.values() if language.code != code for each in language.sets]
+        found = [each for each in (*own, *others) if code in each.languages and family in ("", each.family)]
+        chosen = [each for each in found if each.default]
+        if family and not chosen:
+            chosen = found
+        return sorted(chosen, key=lambda each: not (each.primary and each.languages[0] == code))
+
+    def primary_of(self, code: str) -> PairSet | None:
+        """The set that stands for a language: the declared one, or its first monolingual one, or its first; or None."""
+        sets = self.sets_of(code)
+        declared = [each for each in sets if each.primary and each.languages[0] == code]
+        monolingual = [each for each in sets if each.languages == (code, code)]
+        return next(iter([*declared, *monolingual, *sets]), None)
+
+
+def load_catalog(langs_dirs: Sequence[Path] = ()) -> Catalog:
+    """Our languages, then those of the user's folders, which add to ours or override them by name.
+
+    Raises SettingError for a folder that is not there and for whatever is wrong in a TOML, naming file and table.
+    """
+    drafts: dict[str, _Draft] = {}
+    for path in sorted(resource_folder("langs").glob("*.toml")):
+        _read_file(path, "data", drafts)
+    for folder in langs_dirs:
+        if not folder.is_dir():
+            raise SettingError(f"--langs-dir {folder} is no folder", "name a folder that holds <code>.toml files")
+        for path in sorted(folder.glob("*.toml")):
+            _read_file(path, str(folder.resolve()), drafts)
+    return Catalog({code: draft.language() for code, draft in drafts.items()})
+
+
+@dataclass(frozen=True)
+class _LanguageTable:
+    """The top level of a TOML."""
+
+    code: str = ""
+    name: str = ""
+    spaced: bool | None = None
+    corpora: dict = field(default_factory=dict)
+    families: dict = field(default_factory=dict)
+    sets: dict = field(default_factory=dict)
+
+
+@dataclass
+class _Draft:
+    """A language while its files are read."""
+
+    code: str
+    name: str = ""
+    spaced: bool = True
+    corpora: dict[str, Corpus] = field(default_factory=dict)
+    sets: dict[str, PairSet] = field(default_factory=dict)
+
+    def language(self) -> Language:
+        return Language(
+            self.code, self.name or self.code, self.spaced, tuple(self.corpora.values()), tuple(self.sets.values())
+        )
+
+
+def _read_file(path: Path, root: str, drafts: dict[str, _Draft]) -> None:
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise SettingError(f"{path} cannot be read: {error}", "mend the file") from None
+    table = read_settings(_LanguageTable, raw, str(path))
+    code = table.code or path.stem
+    draft = drafts.setdefault(code, _Draft(code))
+    draft.name = table.name or draft.name
+    draft.spaced = draft.spaced if table.spaced is None else table.spaced
+    for name, corpus in _tables(table.corpora, f"[corpora] of {path}"):
+        where = f"[corpora.{name}] of {path}"
+        _add_corpus(draft, read_corpus(name, corpus, code=code, root=root, where=where))
+    read: dict[str, PairSet] = {}
+    for name, own in _tables(table.sets, f"[sets] of {path}"):
+        where = f'[sets."{name}"] of {path}'
+        merged = _with_family(own, table.families.get(name.split(".")[0], {}))
+        read[name] = read_pair_set(name, merged, code=code, root=root, known=read, where=where)
+    _check_primary(read, path)
+    for pair_set in read.values():
+        _add_set(draft, pair_set, drafts)
+
+
+def _tables(tables: Mapping[str, Any], where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for name, table in tables.items():
+        if not isinstance(table, Mapping):
+            raise SettingError(f'"{name}" in {where} must be a table', "quote a name that holds a full stop")
+        yield name, table
+
+
+def _with_family(own: Mapping[str, Any], family: Mapping[str, Any]) -> dict[str, Any]:
+    """A set's own keys over those that `[families.<family>]` says for all; the table `hub` is merged key by key."""
+    merged = {**family, **own}
+    if isinstance(own.get("hub"), Mapping) and isinstance(family.get("hub"), Mapping):
+        merged["hub"] = {**family["hub"], **own["hub"]}
+    return merged
+
+
+def _check_primary(read: Mapping[str, PairSet], path: Path) -> None:
+    primary = [name for name, pair_set in read.items() if pair_set.primary]
+    if len(primary) > 1:
+        raise SettingError(f"{path} has {len(primary)} primary sets: {', '.join(primary)}", "keep one")
+    if primary and len(set(read[primary[0]].languages)) > 1:
+        raise SettingError(f"{path}: primary set {primary[0]} is of two languages", "choose a monolingual one")
+
+
+def _add_corpus(draft: _Draft, corpus: Corpus) -> None:
+    if corpus.default:
+        for name, other in draft.corpora.items():
+            draft.corpora[name] = dataclasses.replace(other, default=False)
+    draft.corpora[corpus.name] = corpus
+
+
+def _add_set(draft: _Draft, pair_set: PairSet, drafts: Mapping[str, _Draft]) -> None:
+    """Put a set in its place: it replaces an earlier one of its name, and a primary one demotes an earlier primary."""
+    for other in drafts.values():
+        if other is not draft:
+            other.sets.pop(pair_set.name, None)
+    if pair_set.primary:
+        for name, other_set in draft.sets.items():
+            draft.sets[name] = dataclasses.replace(other_set, primary=False)
+    draft.sets[pair_set.name] = pair_set

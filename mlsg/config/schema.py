@@ -1,0 +1,233 @@
+"""What a table of `langs/<code>.toml` may say, and what it becomes: `Files`, `HubSource`, `PairSet`, `Corpus`.
+
+Everything that distinguishes one set from another is said here, in a TOML; the readers in `mlsg/data/` name no set.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal
+
+from mlsg.config.settings import read_settings
+from mlsg.errors import SettingError, nearest
+
+Reader = Literal["delimited", "parallel", "json", "jsonl", "xml", "lines"]
+Made = Literal["human", "human_translation", "machine_translation", "written_for_project"]
+Kind = Literal["similarity", "relatedness", "quality"]
+
+PAIR_COLUMNS: tuple[str, ...] = ("sentence1", "sentence2", "score")
+
+
+@dataclass(frozen=True)
+class Files:
+    """How original files are read. One path; two or three for `parallel`, which belong together line by line."""
+
+    paths: tuple[str, ...]
+    reader: Reader
+    columns: tuple[str | int, ...] = PAIR_COLUMNS
+    delimiter: str = "\t"
+    quoted: bool = False
+    header: bool = True
+    where: Mapping[str, str] = field(default_factory=dict)
+    encoding: str = "utf-8"
+    separator: str = ""
+    blank_scores: bool = False
+    scored_lines: int = 0
+    element: str = "pair"
+
+
+@dataclass(frozen=True)
+class HubSource:
+    """One split of a data set on the hub."""
+
+    path: Annotated[str, "repository: owner/name"]
+    revision: Annotated[str, "full commit; main where none is known"] = "main"
+    config: Annotated[str | None, "configuration"] = None
+    split: Annotated[str, "split"] = "test"
+    columns: Annotated[tuple[str, ...], "sentence 1, sentence 2, score; of a corpus: its text columns; a.b: nested"] = (
+        PAIR_COLUMNS
+    )
+    where: Annotated[Mapping[str, str], "only rows whose columns have these values"] = field(default_factory=dict)
+    pairs: Annotated[int | None, "pairs of this copy where it differs from the original files; 0: not known"] = None
+
+
+@dataclass(frozen=True)
+class PairSet:
+    """Graded sentence pairs of one language or two; `languages` are those of column 1 and 2."""
+
+    name: str
+    family: str
+    languages: tuple[str, str]
+    split: str = "test"
+    pairs: int = 0
+    score_range: tuple[float, float] | None = None
+    licence: str = "not stated"
+    made: Made = "human"
+    kind: Kind = "similarity"
+    primary: bool = False
+    default: bool = True
+    texts: tuple[str, ...] = ()
+    files: tuple[Files, ...] = ()
+    hub: HubSource | None = None
+    root: str = "data"
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Unlabeled text of one language. `transductive` names the families of texts whose sentences it may hold."""
+
+    name: str
+    lang: str
+    files: tuple[Files, ...] = ()
+    hub: tuple[HubSource, ...] = ()
+    documents: bool = False
+    streamed: bool = False
+    repetitions: bool = False
+    transductive: tuple[str, ...] = ()
+    licence: str = "not stated"
+    default: bool = False
+    root: str = "data"
+
+
+_FILE_KEYS = {item.name for item in dataclasses.fields(Files)} - {"paths"}
+_SET_KEYS = {item.name for item in dataclasses.fields(PairSet)} - {"name"} | {"members"} | _FILE_KEYS
+_CORPUS_KEYS = {item.name for item in dataclasses.fields(Corpus)} - {"name", "lang"} | _FILE_KEYS
+PACKED = (".xz", ".gz", ".zst")
+"""Endings of packed text files, in the order in which they are looked for."""
+
+_BY_SUFFIX: Mapping[str, Mapping[str, Any]] = {
+    ".tsv": {"reader": "delimited", "delimiter": "\t", "quoted": False},
+    ".txt": {"reader": "delimited", "delimiter": "\t", "quoted": False},
+    ".csv": {"reader": "delimited", "delimiter": ",", "quoted": True},
+    ".json": {"reader": "json"},
+    ".jsonl": {"reader": "jsonl"},
+    ".xml": {"reader": "xml"},
+}
+
+
+def read_pair_set(
+    name: str, table: Mapping[str, Any], *, code: str, root: str, known: Mapping[str, PairSet], where: str
+) -> PairSet:
+    """The pair set of one TOML table; `known` are the sets above it, which `members` may name.
+
+    Raises SettingError for an unknown key, a wrong type, columns that the reader cannot have, and no source at all.
+    """
+    _refuse_unknown(table, _SET_KEYS, where)
+    head, _, split = name.partition("@")
+    own = {key: value for key, value in table.items() if key not in _FILE_KEYS | {"files", "hub", "members"}}
+    said_by_name = {"name": name, "family": head.split(".")[0], "split": split or "test"}
+    pair_set = read_settings(PairSet, {**said_by_name, "languages": [code, code], "root": root, **own}, where)
+    members = [_member(member, known, where) for member in table.get("members", [])]
+    files = tuple(file for member in members for file in member.files) or _files(table, PAIR_COLUMNS, where)
+    for file in files:
+        _check_columns(file, where)
+    hub = read_settings(HubSource, _hub_table(table["hub"], where), f"{where}: hub") if "hub" in table else None
+    if hub and len(hub.columns) != len(PAIR_COLUMNS):
+        raise SettingError(f"{where}: hub.columns has {len(hub.columns)} entries", "name sentence 1, sentence 2, score")
+    if not files and hub is None:
+        raise SettingError(f"{where} says neither files nor hub", 'add files = "pairs.tsv"')
+    texts = pair_set.texts or tuple(dict.fromkeys(text for member in members for text in member.texts))
+    return dataclasses.replace(pair_set, files=files, hub=hub, texts=texts or (pair_set.family,))
+
+
+def read_corpus(name: str, table: Mapping[str, Any], *, code: str, root: str, where: str) -> Corpus:
+    """The corpus of one TOML table. Raises SettingError as `read_pair_set` does."""
+    _refuse_unknown(table, _CORPUS_KEYS, where)
+    own = {key: value for key, value in table.items() if key not in _FILE_KEYS | {"files", "hub"}}
+    corpus = read_settings(Corpus, {"name": name, "lang": code, "root": root, **own}, where)
+    files = _files(table, ("text",), where, text_reader="lines")
+    hub = _hub_splits(table["hub"], where) if "hub" in table else ()
+    if not files and not hub:
+        raise SettingError(f"{where} says neither files nor hub", 'add files = "sentences.txt"')
+    return dataclasses.replace(corpus, files=files, hub=hub)
+
+
+def _member(name: str, known: Mapping[str, PairSet], where: str) -> PairSet:
+    if name not in known:
+        raise SettingError(f'{where}: member "{name}" is not declared above it', nearest(name, known))
+    return known[name]
+
+
+def _files(
+    table: Mapping[str, Any], columns: tuple[str, ...], where: str, text_reader: str = "delimited"
+) -> tuple[Files, ...]:
+    named = table.get("files", [])
+    paths = [named] if isinstance(named, str) else named
+    if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
+        raise SettingError(f"{where}: files must be a path or a list of paths", "mend the value")
+    options = {key: value for key, value in table.items() if key in _FILE_KEYS}
+    if not paths:
+        return ()
+    if options.get("reader") == "parallel":
+        return (read_settings(Files, {"columns": [0, 1], "header": False, **options, "paths": paths}, where),)
+    return tuple(
+        read_settings(Files, {**_guess(path, options, columns, text_reader, where), **options, "paths": [path]}, where)
+        for path in paths
+    )
+
+
+def _guess(
+    path: str, options: Mapping[str, Any], columns: tuple[str, ...], text_reader: str, where: str
+) -> dict[str, Any]:
+    """What the suffix says: `pairs.csv.xz` is comma-separated and quoted; a header is there when columns have names."""
+    pure = PurePosixPath(path)
+    suffix = PurePosixPath(pure.stem).suffix if pure.suffix in PACKED else pure.suffix
+    guess = dict(_BY_SUFFIX.get(suffix, {}))
+    if suffix == ".txt":
+        guess["reader"] = text_reader
+    if not guess and "reader" not in options:
+        raise SettingError(f'{where}: "{path}" does not say how it is read', 'add reader = "delimited"')
+    guess["columns"] = list(columns)
+    chosen = options.get("columns", guess["columns"])
+    return {**guess, "header": isinstance(chosen, list) and any(isinstance(column, str) for column in chosen)}
+
+
+def _check_columns(files: Files, where: str) -> None:
+    wanted = 2 if files.separator or files.reader == "parallel" else 3
+    if len(files.columns) != wanted:
+        what = "sentence 1, sentence 2" + ", score" * (wanted - 2)
+        remedy = f"name {'the cell of both sentences, score' if files.separator else what}"
+        raise SettingError(f"{where}: columns has {len(files.columns)} entries", remedy)
+    if files.reader == "parallel" and len(files.paths) not in (2, 3):
+        remedy = "name the sentences' file (or one for each side) and the scores' file"
+        raise SettingError(f"{where}: {len(files.paths)} parallel files", remedy)
+    if files.reader == "lines":
+        raise SettingError(f"{where}: reader lines has no columns", 'write reader = "parallel" or "delimited"')
+    if len(files.delimiter) != 1:
+        raise SettingError(f"{where}: delimiter {files.delimiter!r}", "give one character")
+    if any(isinstance(column, int) and column < 0 for column in files.columns):
+        raise SettingError(f"{where}: a column below 0", "count columns from 0, from the left")
+    numbered = any(isinstance(column, int) for column in files.columns)
+    if files.reader in ("json", "jsonl", "xml") and numbered:
+        raise SettingError(f"{where}: columns of a {files.reader} file have names", "name the keys")
+    names = [column for column in files.columns if isinstance(column, str)]
+    names += [column for column in files.where if not column.isdigit()]
+    if files.reader == "delimited" and not files.header and names:
+        raise SettingError(f"{where}: column {names[0]} but header = false", "give column numbers, counted from 0")
+    for option, reader in (("scored_lines", "parallel"), ("where", "delimited, json, jsonl, xml")):
+        if getattr(files, option) and files.reader not in reader.split(", "):
+            raise SettingError(f"{where}: {option} with reader {files.reader}", f"it goes with {reader}")
+
+
+def _hub_table(table: object, where: str) -> dict[str, Any]:
+    if not isinstance(table, Mapping) or not isinstance(table.get("path"), str):
+        raise SettingError(f"{where}: hub names no path", 'write hub = { path = "owner/name" }')
+    return dict(table)
+
+
+def _hub_splits(table: object, where: str) -> tuple[HubSource, ...]:
+    """One source for each of `splits`, in their order; of a corpus only, whose text may come from several."""
+    values = {"columns": ["text"], "split": "train", **_hub_table(table, where)}
+    splits = values.pop("splits", [values["split"]])
+    if not isinstance(splits, list) or not splits:
+        raise SettingError(f"{where}: hub.splits must be a list of splits", "mend the value")
+    return tuple(read_settings(HubSource, {**values, "split": split}, f"{where}: hub") for split in splits)
+
+
+def _refuse_unknown(table: Mapping[str, Any], known: set[str], where: str) -> None:
+    for key in table:
+        if key not in known:
+            raise SettingError(f'unknown key "{key}" in {where}', nearest(key, known))

@@ -1,0 +1,35 @@
+"""What a command works in: the workspace, the known languages, where original files are, and the hub."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlsg.cache.workspace import Workspace
+from mlsg.config.catalog import Catalog, load_catalog
+from mlsg.errors import SettingError
+from mlsg.hub import Hub
+
+
+@dataclass(frozen=True)
+class Context:
+    """Built once for a command and handed down to its stages."""
+
+    workspace: Workspace
+    catalog: Catalog
+    data_root: Path | None
+    """Folder with the original files of evaluation sets and corpora."""
+    hub: Hub
+
+
+def open_context(workspace: Path, langs_dirs: Sequence[Path] = (), data_root: Path | None = None) -> Context:
+    """The context of a workspace folder, with the user's own languages.
+
+    Raises SettingError for a folder that does not exist (the workspace may be new).
+    """
+    for folder in (*langs_dirs, *([data_root] if data_root else [])):
+        if not folder.is_dir():
+            raise SettingError(f"no folder {folder}", "name one that exists")
+    root = workspace.absolute()
+    return Context(Workspace(root), load_catalog(langs_dirs), data_root, Hub.from_environment(root))

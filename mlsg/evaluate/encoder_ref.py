@@ -1,0 +1,173 @@
+"""The encoder under evaluation: what it is and what identifies it, without loading it.
+
+An encoder is an `encoders` artefact, an mlsg folder, a sentence-transformers folder, a hub id, or a plain transformers
+model with a pooling. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlsg.cache.artefact import Artefact
+from mlsg.cache.workspace import Workspace
+from mlsg.config.catalog import PairSet
+from mlsg.errors import HubUnreachableError, MlsgError, ModelError, SettingError, nearest
+from mlsg.model.fingerprint import fingerprint_model
+from mlsg.model.provenance import Provenance, name_of, provenance_in
+
+if TYPE_CHECKING:
+    from mlsg.hub import Hub
+    from mlsg.model.encoder import Encoder
+
+POOLINGS = ("cls", "mean", "max", "first_last")
+
+
+@dataclass(frozen=True)
+class EncoderRef:
+    """An encoder that can be loaded and is known by key or fingerprint.
+
+    `sources` are the places where it may be; where `fingerprints` names the encoder, only a place that still has that
+    fingerprint will do. `pooling` and `layer` are None where the encoder's own modules decide.
+    """
+
+    name: str
+    sources: tuple[str, ...]
+    key: str
+    revision: str = "main"
+    pooling: str | None = None
+    layer: int | None = None
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    provenance: Provenance | None = None
+    base_sources: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Its name in folder names and progress: the pooling is part of it where it was asked for."""
+        return f"{self.name}-{self.pooling}" if self.pooling else self.name
+
+    @property
+    def base(self) -> str | None:
+        """The base it was trained from; a plain model with a pooling is its own base; None where it is not known."""
+        if self.provenance is not None:
+            return self.provenance.base or None
+        return self.name if self.pooling else None
+
+    @property
+    def objective(self) -> str | None:
+        """The training method; None for a plain model, and where it is not known."""
+        return self.provenance.objective or None if self.provenance is not None else None
+
+    def transductive(self, pair_set: PairSet) -> bool | None:
+        """Whether sentences of the set were in the training text; None where no one looked.
+
+        `mlsg prepare` compares its text with the sets of the text's language; a set that it could not have then, or
+        that was declared later, is one where no one looked. Sets of other languages are taken to share no sentence.
+        """
+        made = self.provenance
+        if made is None or made.trained is None:
+            return None
+        if made.transductive.intersection(pair_set.texts) or made.found.get(pair_set.name, 0):
+            return True
+        compared = not made.trained or pair_set.name in made.found or made.lang not in pair_set.languages
+        return False if compared else None
+
+    def load(self, precision: str, hub: Hub) -> Encoder:
+        """The encoder itself; imports torch. Raises ModelError or HubUnreachableError where it cannot be read."""
+        from mlsg.model.encoder import Encoder
+
+        return Encoder.load(
+            self._present(hub),
+            revision=self.revision,
+            pooling=self.pooling,
+            layer=self.layer,
+            precision=precision,
+            hub=hub,
+        )
+
+    def _present(self, hub: Hub) -> str:
+        """The first source that is there and unchanged."""
+        wanted = self.fingerprints.get("encoder")
+        if wanted is None:
+            return self.sources[0]
+        last: MlsgError = ModelError(f"{self.name} has changed since it was trained from", "restore the folder")
+        for source in self.sources:
+            try:
+                if fingerprint_model(source, self.revision, hub) == wanted:
+                    return source
+            except (ModelError, HubUnreachableError) as error:
+                last = error
+        raise last
+
+
+def resolve_encoder(encoder: str | Artefact, pooling: str | None, workspace: Workspace, hub: Hub) -> EncoderRef:
+    """The subject that a user named: an artefact, a folder or a hub id.
+
+    Raises SettingError for an unknown pooling, ModelError and HubUnreachableError for what cannot be had.
+    """
+    if pooling is not None and pooling not in POOLINGS:
+        raise SettingError(f'unknown pooling "{pooling}"', nearest(pooling, POOLINGS))
+    layer = None if pooling is None else -1
+    if isinstance(encoder, str):
+        encoder = _artefact_of(encoder, workspace) or encoder
+    if isinstance(encoder, Artefact):
+        return EncoderRef(
+            encoder.name,
+            (str(encoder.folder),),
+            encoder.key,
+            pooling=pooling,
+            layer=layer,
+            inputs={"encoder": encoder.key},
+            provenance=provenance_in(encoder.folder),
+            base_sources=_base_sources(encoder),
+        )
+    found = fingerprint_model(encoder, "main", hub)
+    folder = Path(encoder).expanduser()
+    provenance = provenance_in(folder) if folder.is_dir() else None
+    return EncoderRef(
+        name_of(encoder, found),
+        (encoder,),
+        found,
+        revision=found.partition("@")[2] or "main",  # what was asked for and what is loaded are one commit
+        pooling=pooling,
+        layer=layer,
+        fingerprints={"encoder": found},
+        provenance=provenance,
+    )
+
+
+def base_of(subject: EncoderRef, pooling: str) -> EncoderRef:
+    """The untuned base of an encoder, last layer, pooled as asked; whether it is still there is seen when it is loaded.
+
+    Raises ModelError where the base is not known.
+    """
+    made = subject.provenance
+    if made is None and subject.pooling:
+        return replace(subject, pooling=pooling, layer=-1)
+    if made is None or not made.base_fingerprint:
+        raise ModelError(f"the base of {subject.name} is not known", "evaluate an encoder that mlsg trained")
+    return EncoderRef(
+        made.base,
+        tuple(dict.fromkeys([*subject.base_sources, made.base])),
+        made.base_fingerprint,
+        revision=made.base_revision or "main",
+        pooling=pooling,
+        layer=-1,
+        fingerprints={"encoder": made.base_fingerprint},
+    )
+
+
+def _base_sources(encoder: Artefact) -> tuple[str, ...]:
+    """The base as the training named it: the manifest's recipe has the path, which is no part of the key."""
+    model = encoder.manifest.get("recipe", {}).get("train", {}).get("model")
+    return (model,) if model else ()
+
+
+def _artefact_of(encoder: str, workspace: Workspace) -> Artefact | None:
+    """The artefact whose folder was named, so that a path and the artefact have one key."""
+    folder = Path(encoder).absolute()
+    found = (artefact for artefact in workspace.artefacts("encoders") if artefact.folder.absolute() == folder)
+    return next(found, None)

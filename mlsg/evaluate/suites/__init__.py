@@ -1,0 +1,1 @@
+"""Suites: ways to evaluate an encoder, one file each."""

@@ -1,0 +1,56 @@
+"""Attention on a CPU with dropout, for which torch has no kernel, and in bf16, where its kernel is slow on short rows.
+
+Products are in the precision of the queries, the softmax between them is in float32, as under autocast.
+Shapes: r rows, h heads, t tokens, e dimensions of a head.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+from mlsg.model.fast.dropout import drop
+
+NAME = "mlsg_dropout"
+"""By which a model's config asks for it."""
+
+
+def attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    **others: Any,
+) -> tuple[Tensor, None]:
+    """(r, t, h, e) from queries, keys, values (r, h, t, e) and a mask (r, 1, t or 1, t), true where one may look."""
+    plain = attention_mask is None or attention_mask.dtype == torch.bool
+    gains = dropout or query.dtype == torch.bfloat16
+    if not gains or not plain or query.device.type != "cpu" or query.shape != key.shape:
+        output: tuple[Tensor, None] = sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **others
+        )
+        return output
+    rows, heads, tokens, width = query.shape
+    with torch.autocast("cpu", enabled=False):
+        q, k, v = (part.reshape(rows * heads, tokens, width) for part in (query, key, value))
+        wide = torch.promote_types(query.dtype, torch.float32)
+        scale = width**-0.5 if scaling is None else scaling
+        scores = torch.baddbmm(q.new_zeros(1, 1, 1), q, k.transpose(1, 2), beta=0, alpha=scale).to(wide)
+        if attention_mask is not None:  # added, which costs a sixth of what filling does
+            barred = scores.new_zeros(attention_mask.shape).masked_fill_(~attention_mask, -torch.inf)
+            scores.view(rows, heads, tokens, tokens).add_(barred)
+        shares = scores.softmax(-1)
+        mixed = torch.bmm((drop(shares, dropout) if dropout else shares).to(v.dtype), v)
+    return mixed.view(rows, heads, tokens, width).transpose(1, 2).contiguous(), None
+
+
+AttentionInterface.register(NAME, attention)
+AttentionMaskInterface.register(NAME, sdpa_mask)

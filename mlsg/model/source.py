@@ -1,0 +1,76 @@
+"""Where a model is: the embedded starter, a local folder, or the hub. Does not import torch."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlsg.config.resources import starter_folder
+from mlsg.errors import HubUnreachableError, ModelError
+
+if TYPE_CHECKING:
+    from mlsg.hub import Hub
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A model on this machine. `revision` is the hub's full commit, or empty for a folder of the user's."""
+
+    name: str
+    folder: Path
+    revision: str = ""
+
+
+def local_folder(model: str) -> Path | None:
+    """The folder that `model` names, or None where it can only be a hub id: `bert-base-multilingual-cased` -> None.
+
+    "starter" is the embedded model; a folder of that name is written `./starter`. Raises ModelError for what is neither
+    a folder nor spelled like a hub id.
+    """
+    if model == "starter":
+        return starter_folder() / "model"
+    path = Path(model).expanduser()
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise ModelError(f"{model} is a file, not a model", "name the folder that holds config.json")
+    if not _HUB_ID.fullmatch(model):
+        raise ModelError(f"there is no folder {model!r}", "name a model's folder, a hub id, or starter")
+    return None
+
+
+def find_model(model: str, revision: str = "main", hub: Hub | None = None) -> ModelFolder:
+    """Find a model, fetching it from the hub where need be.
+
+    `hub` brings the workspace's record of what `main` meant; without one the environment decides. Raises ModelError and
+    HubUnreachableError.
+    """
+    folder = local_folder(model)
+    if folder is not None:
+        return ModelFolder(model if model == "starter" else folder.resolve().name, folder)
+    hub = hub or _hub()
+    commit = hub_commit(model, revision, hub)
+    return ModelFolder(model, hub.snapshot(model, commit), commit)
+
+
+def hub_commit(repo: str, revision: str, hub: Hub | None = None) -> str:
+    """The full commit of a model's revision. Raises ModelError for an unknown one, HubUnreachableError."""
+    hub = hub or _hub()
+    commit = hub.resolve(repo, revision, "model")
+    if commit is None:
+        raise HubUnreachableError(
+            f"{repo} is neither a folder here nor a model in the local cache, and the hub is out of reach"
+            f" ({hub.why_unreachable()})",
+            "name a local folder, or connect to the network once",
+        )
+    return commit
+
+
+def _hub() -> Hub:
+    from mlsg.hub import Hub
+
+    return Hub.from_environment()

@@ -1,0 +1,104 @@
+"""Which faults pass by themselves, how long is waited for them, and what is said of the others."""
+
+from __future__ import annotations
+
+import errno
+import ssl
+
+import pytest
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+from huggingface_hub.utils import httpx
+
+from mlsg.errors import DataError, HubUnreachableError, ModelError
+from mlsg.hub.errors import in_one_line
+from mlsg.hub.retry import Patience, is_passing, reason, retry_while_passing
+
+
+def answered(status: int, **headers: str) -> HfHubHTTPError:
+    request = httpx.Request("GET", "http://hub.example/api")
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return HfHubHTTPError(f"{status}", response=httpx.Response(status, request=request, headers=named))
+
+
+def caused(outer: Exception, cause: Exception) -> Exception:
+    outer.__cause__ = cause
+    return outer
+
+
+@pytest.mark.parametrize(
+    ("error", "passes"),
+    [
+        (answered(503), True),
+        (answered(429), True),
+        (answered(404), False),
+        (answered(403), False),
+        (httpx.ReadTimeout("slow"), True),
+        (httpx.ConnectError("refused"), True),
+        (httpx.RemoteProtocolError("cut off"), True),
+        (ConnectionResetError(), True),
+        (TimeoutError(), True),
+        (caused(ValueError("cannot read"), answered(502)), True),
+        (caused(LocalEntryNotFoundError("x"), answered(401)), True),
+        (OfflineModeIsEnabled("off"), False),
+        (caused(httpx.ConnectError("ssl"), ssl.SSLCertVerificationError(1, "not trusted")), False),
+        (ValueError("Unknown split"), False),
+        (OSError(errno.ENOSPC, "No space left on device"), False),
+    ],
+)
+def test_passing_faults(error: Exception, passes: bool) -> None:
+    assert is_passing(error) is passes
+
+
+def test_waits_double_up_to_the_longest_and_the_server_may_ask_for_more() -> None:
+    patience = Patience(first_wait=1, longest_wait=10)
+    assert [patience.wait(failures, TimeoutError()) for failures in (1, 2, 3, 4, 5)] == [1, 2, 4, 8, 10]
+    assert patience.wait(1, answered(429, Retry_After="7")) == 7
+    assert patience.wait(1, answered(429, Retry_After="3600")) == 10
+    assert patience.wait(1, answered(503, Retry_After="Wed, 21 Oct 2026 07:28:00 GMT")) == 1
+
+
+def test_each_try_is_one_call_and_the_last_failure_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    calls: list[int] = []
+
+    def fail() -> None:
+        calls.append(1)
+        raise answered(503)
+
+    with pytest.raises(HubUnreachableError, match=r"data set a/b: the hub fails after 4 tries \(it answers 503\); "):
+        retry_while_passing(fail, "data set a/b", Patience(tries=4, first_wait=0))
+    assert len(calls) == 4
+    assert capsys.readouterr() == ("", "")  # nothing is said where nothing is waited for
+
+
+def test_other_faults_are_not_tried_again() -> None:
+    calls: list[int] = []
+
+    def fail() -> None:
+        calls.append(1)
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        retry_while_passing(fail, "data set a/b", Patience(first_wait=0))
+    assert len(calls) == 1
+
+
+def test_a_reason_is_short_and_one_line() -> None:
+    assert reason(ValueError("word " * 200 + "\nmore")).endswith("...")
+    assert len(reason(ValueError("word " * 200))) <= 200
+    assert reason(TimeoutError()) == "TimeoutError"
+
+
+def test_a_certificate_that_is_not_trusted_and_a_full_disk_say_what_to_do() -> None:
+    untrusted = ssl.SSLCertVerificationError(1, "failed")
+    untrusted.verify_message = "self-signed certificate"
+    hidden = httpx.ConnectError("failed")
+    hidden.__context__, hidden.__suppress_context__ = untrusted, True  # as the HTTP library raises it
+    assert not is_passing(hidden)
+    said = in_one_line(hidden, "dataset", "a/b", "main")
+    assert isinstance(said, HubUnreachableError)
+    assert "not trusted (self-signed certificate)" in str(said) and "SSL_CERT_FILE" in str(said)
+    full = OSError(errno.ENOSPC, "No space left on device", "/cache/hub/blob")
+    for kind, family in (("dataset", DataError), ("model", ModelError)):
+        said = in_one_line(full, kind, "a/b", "main")
+        assert isinstance(said, family)
+        assert "/cache/hub/blob: No space left on device" in str(said) and "HF_HOME" in str(said)
