@@ -226,7 +226,7 @@ def explain_recipe(recipe: Recipe, context: Context) -> Iterator[str]:
         yield from explain_built(run_eval(recipe, dry, encoder).artefact, context.workspace)
     except NotBuiltError as missing:
         yield from explain_missing(missing.request, context.workspace)
-        yield "what comes after it follows it"
+        yield "the stages after it would be built too"
 
 
 def explain_last(context: Context) -> Iterator[str]:
