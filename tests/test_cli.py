@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -16,11 +16,13 @@ COMMANDS = ("prepare", "train", "eval", "run", "quickstart", "show", "explain", 
 
 
 def test_help_is_instant(tmp_path: Path) -> None:
+    """In seconds of the processor: those on the clock depend on what else the machine does."""
     seconds = []
     for _ in range(5):
-        start = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         assert mlsg("--help", cwd=tmp_path).code == 0
-        seconds.append(time.perf_counter() - start)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert min(seconds) < 0.3
 
 
