@@ -36,12 +36,13 @@ from transformers.utils import logging
 
 from benchmarks.machine import describe
 from benchmarks.ratio import Comparison, alternate
-from mlsg.config.recipes import PretrainSettings, load_recipe
+from mlsg.config.recipes import load_recipe
 from mlsg.config.resources import starter_folder
 from mlsg.pretraining.corpora import find_corpora, read_text
 from mlsg.pretraining.inputs import Inputs
 from mlsg.pretraining.loop import Run, _Loop
 from mlsg.pretraining.network import make_network
+from mlsg.pretraining.settings import PretrainSettings, pretrain_settings
 from mlsg.pretraining.store import Store
 from mlsg.pretraining.tokenizer import continues, token_ids, wrapped
 
@@ -135,8 +136,7 @@ class _Clock(TrainerCallback):
 
 
 def _settings(precision: str) -> PretrainSettings:
-    wanted = load_recipe("starter").pretrain
-    assert wanted is not None
+    wanted = pretrain_settings(load_recipe("starter"))
     return replace(wanted, tokens=10**9, precision=precision)  # type: ignore[arg-type]
 
 

@@ -1,29 +1,159 @@
-"""The stages of a recipe, one after the other."""
+"""The stages from Python, and the same for the command line.
+
+    import mlsg
+
+    sentences = mlsg.prepare("en", limit=10_000)
+    encoder = mlsg.train("bert-base-multilingual-cased", sentences, seed=1, learning_rate=3e-5)
+    scores = mlsg.evaluate(encoder, ["es", "ar", "tr"])
+
+A stage that was run before with the same settings is found in the workspace and not run again. Settings are given by
+their own names, or as `section__name`; `mlsg show zero_shot` lists them. `workspace`, `data_root` and `langs_dir` are
+the options of the command line, with the same defaults. The functions named `run_...`, and those below them, work on
+a recipe and a context. Importing this file does not import torch.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlsg import objectives
-from mlsg.cache.artefact import Artefact
-from mlsg.context import Context
+from mlsg.cache.artefact import Artefact, open_artefact
+from mlsg.cache.explain import DryRunWorkspace, NotBuiltError, explain_built, explain_missing
+from mlsg.config.names import full_name
+from mlsg.config.recipes import DEFAULT_RECIPE, SECTIONS, Recipe, changed_recipe
+from mlsg.config.settings import setting_names
+from mlsg.context import Context, open_context
 from mlsg.errors import SettingError
-from mlsg.evaluate import evaluate
+from mlsg.evaluate import evaluate as evaluate_stage
 from mlsg.evaluate.seeds import encoders_of_seeds, over_seeds
-from mlsg.prepare import prepare
-from mlsg.train import train, train_seeds
+from mlsg.prepare import STAGE, stream_sentences
+from mlsg.prepare import prepare as prepare_stage
+from mlsg.train import train as train_stage
+from mlsg.train import train_seeds
 
 if TYPE_CHECKING:
-    from mlsg.config.recipes import Recipe
     from mlsg.evaluate import Scores
+    from mlsg.model.encoder import Encoder
     from mlsg.report.seeds import SeedsSheet
+
+Paths = str | Path | Sequence[str | Path]
+
+
+@dataclass(frozen=True, repr=False)
+class Sentences:
+    """Prepared sentences, in the order of their source; they stay on disk."""
+
+    artefact: Artefact
+
+    @property
+    def folder(self) -> Path:
+        """Where they are: `sentences.txt`, one a line."""
+        return self.artefact.folder
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """How many lines were read, kept and dropped for which reason, and what of evaluation sets was found."""
+        return self.artefact.facts
+
+    def __len__(self) -> int:
+        return int(self.facts["kept"])
+
+    def __iter__(self) -> Iterator[str]:
+        return stream_sentences(self.artefact)
+
+    def __repr__(self) -> str:
+        return f"Sentences({self.artefact.name}, {len(self):,} sentences, {self.folder})"
+
+
+def load_recipe(name: str = DEFAULT_RECIPE, /, **settings: Any) -> Recipe:
+    """The recipe `name` (a name or the path of a .toml file) with other values for some settings.
+
+    Raises SettingError for an unknown recipe or setting, a wrong type, and settings that contradict one another.
+    """
+    return _recipe(name, settings, ())
+
+
+def prepare(
+    lang: str | None = None,
+    *,
+    corpus: str | None = None,
+    source: Paths = (),
+    column: str = "text",
+    limit: int | None = None,
+    recipe: str = DEFAULT_RECIPE,
+    workspace: str | Path | None = None,
+    data_root: str | Path | None = None,
+    langs_dir: Paths = (),
+    **settings: Any,
+) -> Sentences:
+    """Sentences to train on, of a language (None: the recipe's, English): cleaned, without evaluation sentences.
+
+    They come from a declared `corpus`, or from your own files: `source`, in `column` where a file has columns.
+    Raises SettingError, DataError for text that cannot be read, HubUnreachableError.
+    """
+    given = {"prepare.lang": lang, "prepare.corpus": corpus, "prepare.limit": limit}
+    chosen = _recipe(recipe, _given(given, settings), ("prepare",))
+    context = _context(workspace, data_root, langs_dir)
+    return Sentences(run_prepare(chosen, context, _paths(source), column))
+
+
+def train(
+    model: str | Path | None = None,
+    sentences: Sentences | str | Path | None = None,
+    *,
+    seed: int | None = None,
+    processes: int = 1,
+    recipe: str = DEFAULT_RECIPE,
+    workspace: str | Path | None = None,
+    data_root: str | Path | None = None,
+    langs_dir: Paths = (),
+    **settings: Any,
+) -> Encoder:
+    """An encoder trained from the base `model` on `sentences` (or their folder; None: those prepared last).
+
+    A script that asks for several `processes` guards its own start with `if __name__ == "__main__"`.
+    Raises SettingError, ModelError or HubUnreachableError for the base, DataError or HubUnreachableError for the dev
+    set, DivergedError.
+    """
+    from mlsg.model.encoder import Encoder
+
+    given = {"train.model": None if model is None else str(model), "train.seed": seed}
+    chosen = _recipe(recipe, _given(given, settings), ("train", "objective", "encoder"))
+    context = _context(workspace, data_root, langs_dir)
+    text = _artefact(sentences)
+    if text is None and needs_text(chosen):
+        text = last_sentences(context)
+    return Encoder.load(run_train(chosen, context, text, processes).folder)
+
+
+def evaluate(
+    encoder: Encoder | str | Path,
+    langs: str | Sequence[str] | None = None,
+    *,
+    pooling: str | None = None,
+    recipe: str = DEFAULT_RECIPE,
+    workspace: str | Path | None = None,
+    data_root: str | Path | None = None,
+    langs_dir: Paths = (),
+    **settings: Any,
+) -> Scores:
+    """Scores of an encoder (or its folder or hub id) on the pair sets of `langs`, None: the recipe's languages.
+
+    An `Encoder` is evaluated as it was saved. `pooling` is for a plain transformers model.
+    Raises SettingError, ModelError and DataError for what cannot be read, HubUnreachableError.
+    """
+    given = {"eval.langs": langs.split(",") if isinstance(langs, str) else langs}
+    chosen = _recipe(recipe, _given(given, settings), ("eval",))
+    context = _context(workspace, data_root, langs_dir)
+    return run_eval(chosen, context, _source(encoder), pooling)
 
 
 def run_prepare(recipe: Recipe, context: Context, sources: Sequence[Path] = (), column: str = "text") -> Artefact:
     """Sentences of the recipe's language; remembered as the last of that language."""
-    artefact = prepare(recipe, context, sources=sources, column=column)
+    artefact = prepare_stage(recipe, context, sources=sources, column=column)
     context.workspace.remember("prepare", artefact)
     context.workspace.remember(f"prepare:{recipe.prepare.lang}", artefact)
     return artefact
@@ -31,15 +161,20 @@ def run_prepare(recipe: Recipe, context: Context, sources: Sequence[Path] = (), 
 
 def run_train(recipe: Recipe, context: Context, sentences: Artefact | None, processes: int = 1) -> Artefact:
     """An encoder trained on `sentences` (None where the objective does not train); remembered as the last one."""
-    artefact = train(recipe, context, sentences, processes=processes)
+    artefact = train_stage(recipe, context, sentences, processes=processes)
     context.workspace.remember("train", artefact)
     return artefact
 
 
-def run_train_seeds(
-    recipe: Recipe, context: Context, sentences: Artefact | None, seeds: Sequence[int], jobs: int, processes: int = 1
+def run_train_last(
+    recipe: Recipe, context: Context, lang: str | None, seeds: Sequence[int] = (), jobs: int = 1, processes: int = 1
 ) -> list[Artefact]:
-    """An encoder for each seed, the last of them remembered as the last one."""
+    """As `run_train`, on the sentences prepared last (of a language); an encoder for each of `seeds`, if any."""
+    if jobs > 1 and not seeds:
+        raise SettingError("--jobs without --seeds", "name the seeds, as 1,2,5 or 1-8")
+    sentences = last_sentences(context, lang) if needs_text(recipe) else None
+    if not seeds:
+        return [run_train(recipe, context, sentences, processes)]
     artefacts = train_seeds(recipe, context, sentences, seeds, processes=processes, jobs=jobs)
     context.workspace.remember("train", artefacts[-1])
     return artefacts
@@ -54,28 +189,64 @@ def run_recipe(recipe: Recipe, context: Context, processes: int = 1) -> Scores:
     return run_eval(recipe, context, run_train(recipe, context, sentences, processes))
 
 
-def needs_text(recipe: Recipe) -> bool:
-    """Whether the recipe's objective trains at all."""
-    return objectives.read(recipe.objective).trains
-
-
 def run_eval(recipe: Recipe, context: Context, encoder: str | Artefact, pooling: str | None = None) -> Scores:
     """Scores of one encoder, remembered as the last ones."""
-    scores = evaluate(encoder, recipe.eval, context, pooling=pooling)
+    scores = evaluate_stage(encoder, recipe.eval, context, pooling=pooling)
     context.workspace.remember("eval", scores.artefact)
     return scores
 
 
+def run_eval_named(
+    recipe: Recipe, context: Context, encoders: Sequence[str], pooling: str | None = None
+) -> list[Scores]:
+    """Scores of each named encoder, or of the one trained last; an unknown language is an error before all else."""
+    _check_languages(recipe, context)
+    named: Sequence[str | Artefact] = encoders or [last_encoder(context)]
+    return [run_eval(recipe, context, each, pooling) for each in named]
+
+
 def run_eval_seeds(recipe: Recipe, context: Context, seeds: Sequence[int]) -> tuple[SeedsSheet, list[Scores]]:
     """Scores of the encoders that differ from the last one in the seed alone, and their means."""
-    for code in recipe.eval.langs:
-        context.catalog.language(code)
+    _check_languages(recipe, context)
     encoders = encoders_of_seeds(last_encoder(context), seeds, context.workspace)
     scores = [run_eval(recipe, context, encoder) for encoder in encoders]
     return over_seeds(seeds, scores, recipe.eval, context.workspace), scores
 
 
-def last_sentences(context: Context, lang: str | None) -> Artefact:
+def explain_recipe(recipe: Recipe, context: Context) -> Iterator[str]:
+    """Why each stage of a recipe was built, in turn, up to the first that is not built yet."""
+    dry = replace(context, workspace=DryRunWorkspace(context.workspace.root))
+    try:
+        sentences = None
+        if needs_text(recipe):
+            sentences = run_prepare(recipe, dry)
+            yield from explain_built(sentences, context.workspace)
+        encoder = run_train(recipe, dry, sentences)
+        yield from explain_built(encoder, context.workspace)
+        yield from explain_built(run_eval(recipe, dry, encoder).artefact, context.workspace)
+    except NotBuiltError as missing:
+        yield from explain_missing(missing.request, context.workspace)
+        yield "the stages after it would be built too"
+
+
+def explain_last(context: Context) -> Iterator[str]:
+    """Why the last artefact of each command was built. Raises SettingError when there is none."""
+    workspace = context.workspace
+    found = [artefact for role in ("prepare", "train", "eval") if (artefact := workspace.last(role))]
+    if not found:
+        raise SettingError(
+            f"no artefacts in {workspace.root}", "run mlsg prepare, or name a recipe: mlsg explain zero_shot"
+        )
+    for artefact in found:
+        yield from explain_built(artefact, workspace)
+
+
+def needs_text(recipe: Recipe) -> bool:
+    """Whether the recipe's objective trains at all."""
+    return objectives.read(recipe.objective).trains
+
+
+def last_sentences(context: Context, lang: str | None = None) -> Artefact:
     """The last prepared sentences (of a language). Raises SettingError when there are none."""
     artefact = context.workspace.last(f"prepare:{lang}" if lang else "prepare")
     if artefact is None:
@@ -86,16 +257,68 @@ def last_sentences(context: Context, lang: str | None) -> Artefact:
     return artefact
 
 
-def encoders_to_evaluate(recipe: Recipe, context: Context, named: Sequence[str]) -> Sequence[str | Artefact]:
-    """The named encoders, or the one trained last. Raises SettingError for an unknown language before all else."""
-    for code in recipe.eval.langs:
-        context.catalog.language(code)
-    return list(named) or [last_encoder(context)]
-
-
 def last_encoder(context: Context) -> Artefact:
     """The last trained encoder. Raises SettingError when there is none."""
     artefact = context.workspace.last("train")
     if artefact is None:
         raise SettingError(f"no trained encoder in {context.workspace.root}", "run mlsg train, or pass --encoder")
     return artefact
+
+
+def _recipe(name: str, settings: Mapping[str, Any], sections: Collection[str]) -> Recipe:
+    """The recipe with settings of these `sections` (none: of all), given as `mlsg.config.names.full_name` reads them.
+
+    What `mlsg.config` cannot check, because it is below the methods, is checked here.
+    """
+    wanted = settings.get("objective.name", settings.get("objective__name"))
+    chosen = changed_recipe(name, {} if wanted is None else {"objective.name": wanted}).objective["name"]
+    names = {section: setting_names(cls) for section, cls in SECTIONS.items()}
+    names["objective"] = ["name", *setting_names(objectives.settings_class(chosen))]
+    asked = {section: found for section, found in names.items() if not sections or section in sections}
+    changes = {
+        given if given.startswith("pretrain.") and not sections else full_name(given, asked): value
+        for given, value in settings.items()
+    }
+    recipe = changed_recipe(name, changes)
+    objectives.read(recipe.objective)
+    return recipe
+
+
+def _given(options: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that were given, and the settings."""
+    return {**{name: value for name, value in options.items() if value is not None}, **settings}
+
+
+def _context(workspace: str | Path | None, data_root: str | Path | None, langs_dir: Paths) -> Context:
+    return open_context(
+        Path(workspace) if workspace else None, _paths(langs_dir), Path(data_root) if data_root else None
+    )
+
+
+def _paths(given: Paths) -> list[Path]:
+    return [Path(given)] if isinstance(given, str | Path) else [Path(each) for each in given]
+
+
+def _artefact(sentences: Sentences | str | Path | None) -> Artefact | None:
+    if sentences is None or isinstance(sentences, Sentences):
+        return None if sentences is None else sentences.artefact
+    artefact = open_artefact(Path(sentences).absolute())
+    if artefact is None or artefact.stage != STAGE:
+        raise SettingError(f"{sentences} does not hold prepared sentences", "name a folder that mlsg.prepare made")
+    return artefact
+
+
+def _source(encoder: Encoder | str | Path) -> str:
+    if isinstance(encoder, str | Path):
+        return str(encoder)
+    source = getattr(encoder, "source", None)
+    if source is None:
+        raise SettingError(
+            "this encoder was never saved", "call encoder.save_pretrained(folder) and evaluate the folder"
+        )
+    return str(source)
+
+
+def _check_languages(recipe: Recipe, context: Context) -> None:
+    for code in recipe.eval.langs:
+        context.catalog.language(code)

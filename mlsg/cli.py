@@ -1,17 +1,19 @@
-"""The commands of mlsg: each parses, calls one function and prints. What they do is written where they call."""
+"""The commands of mlsg: each parses, calls one function of `mlsg.api` and prints."""
 
 from __future__ import annotations
 
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mlsg.config.resources import DEFAULT_WORKSPACE
 from mlsg.exit_codes import exit_code_of
 
 if TYPE_CHECKING:
+    from mlsg.config.recipes import Recipe
     from mlsg.context import Context
 
 app = typer.Typer(
@@ -42,10 +44,8 @@ RecipeOption = Annotated[str, typer.Option("--recipe", help="Recipe whose settin
 JsonOption = Annotated[str | None, typer.Option("--json", help="Write the scores as JSON to a file, or - for stdout.")]
 MarkdownOption = Annotated[str | None, typer.Option("--markdown", help="Write the table as Markdown to a file, or -.")]
 ProcessesOption = Annotated[
-    int, typer.Option("--processes", min=1, help="Train on as many processes of this host, on GPUs one each.")
+    int, typer.Option("--processes", min=1, help="Train on this many processes of this host, on GPUs one each.")
 ]
-
-DEFAULT_WORKSPACE = Path(".mlsg")
 
 
 def _context(workspace: Path, langs_dir: list[Path] | None, data_root: Path | None) -> Context:
@@ -54,14 +54,24 @@ def _context(workspace: Path, langs_dir: list[Path] | None, data_root: Path | No
     return open_context(workspace, langs_dir or (), data_root)
 
 
-def _assignments(pairs: list[str] | None, **options: object) -> list[str]:
-    """The --set texts, and before them the options that are shorthands for settings (`prepare__lang="tr"`)."""
-    import json
+def _recipe(name: str, changed: list[str] | None, **options: object) -> Recipe:
+    """The recipe with the options that stand for settings (`prepare__lang="tr"`), and after them those of --set."""
+    from mlsg.api import load_recipe
+    from mlsg.config.settings import parse_assignment
 
-    shorthands = [
-        f"{name.replace('__', '.')}={json.dumps(value)}" for name, value in options.items() if value is not None
-    ]
-    return [*shorthands, *(pairs or ())]
+    settings: dict[str, Any] = {option: value for option, value in options.items() if value is not None}
+    return load_recipe(name, **settings | dict(map(parse_assignment, changed or ())))
+
+
+def _seeds(text: str | None, **excluded: object) -> tuple[int, ...]:
+    """Those of --seeds, none without it. Raises SettingError where an option is given that it excludes."""
+    from mlsg.config.settings import parse_seeds
+    from mlsg.errors import SettingError
+
+    for option, value in excluded.items():
+        if text is not None and value not in (None, [], ()):
+            raise SettingError(f"--seeds and --{option}", "give one of them")
+    return () if text is None else parse_seeds(text)
 
 
 @app.command()
@@ -88,12 +98,10 @@ def prepare(
 ) -> None:
     """Sentences to train on: read, cleaned, free of evaluation sentences."""
     from mlsg.api import run_prepare
-    from mlsg.config.recipes import load_recipe
     from mlsg.report.stages import print_sentences
 
-    assignments = _assignments(set_, prepare__lang=lang, prepare__corpus=corpus, prepare__limit=limit)
-    context = _context(workspace, langs_dir, data_root)
-    print_sentences(run_prepare(load_recipe(recipe, assignments), context, source or (), column))
+    settings = _recipe(recipe, set_, prepare__lang=lang, prepare__corpus=corpus, prepare__limit=limit)
+    print_sentences(run_prepare(settings, _context(workspace, langs_dir, data_root), source or (), column))
 
 
 @app.command()
@@ -110,7 +118,7 @@ def train(
         str | None, typer.Option("--seeds", help="An encoder for each of several seeds: 1,2,5 or 1-8.")
     ] = None,
     jobs: Annotated[
-        int, typer.Option("--jobs", min=1, help="With --seeds: so many at a time, each on its part of the cores.")
+        int, typer.Option("--jobs", min=1, help="With --seeds: this many at a time, each on its part of the cores.")
     ] = 1,
     processes: ProcessesOption = 1,
     recipe: RecipeOption = "zero_shot",
@@ -120,20 +128,14 @@ def train(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
 ) -> None:
     """An encoder trained on the sentences prepared last."""
-    from mlsg.api import last_sentences, run_train, run_train_seeds
-    from mlsg.config.recipes import load_recipe
-    from mlsg.config.seed_list import seeds_to_train
+    from mlsg.api import run_train_last
     from mlsg.report.stages import print_encoder
 
-    several = seeds_to_train(seeds, seed, jobs)
-    assignments = _assignments(set_, train__model=model, train__seed=seed)
+    several = _seeds(seeds, seed=seed)
+    settings = _recipe(recipe, set_, train__model=model, train__seed=seed)
     context = _context(workspace, langs_dir, data_root)
-    settings, sentences = load_recipe(recipe, assignments), last_sentences(context, lang)
-    if several:
-        for encoder in run_train_seeds(settings, context, sentences, several, jobs, processes):
-            print_encoder(encoder)
-    else:
-        print_encoder(run_train(settings, context, sentences, processes))
+    for encoder in run_train_last(settings, context, lang, several, jobs, processes):
+        print_encoder(encoder)
 
 
 @app.command("eval")
@@ -162,20 +164,16 @@ def evaluate(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
 ) -> None:
     """Spearman per language, beside the standing baselines."""
-    from mlsg.api import encoders_to_evaluate, run_eval, run_eval_seeds
-    from mlsg.config.recipes import load_recipe
-    from mlsg.config.seed_list import seeds_to_evaluate
+    from mlsg.api import run_eval_named, run_eval_seeds
     from mlsg.report.output import print_scores, print_seeds
 
-    several = seeds_to_evaluate(seeds, encoder or (), pooling)
-    assignments = _assignments(set_, eval__langs=langs.split(",") if langs else None)
-    settings = load_recipe(recipe, assignments)
+    several = _seeds(seeds, encoder=encoder, pooling=pooling)
+    settings = _recipe(recipe, set_, eval__langs=langs.split(",") if langs else None)
     context = _context(workspace, langs_dir, data_root)
     if several:
         print_seeds(*run_eval_seeds(settings, context, several), json=json, markdown=markdown)
     else:
-        encoders = encoders_to_evaluate(settings, context, encoder or ())
-        print_scores([run_eval(settings, context, one, pooling) for one in encoders], json=json, markdown=markdown)
+        print_scores(run_eval_named(settings, context, encoder or (), pooling), json=json, markdown=markdown)
 
 
 @app.command()
@@ -191,11 +189,10 @@ def run(
 ) -> None:
     """All stages of a recipe."""
     from mlsg.api import run_recipe
-    from mlsg.config.recipes import load_recipe
     from mlsg.report.output import print_scores
 
     context = _context(workspace, langs_dir, data_root)
-    print_scores([run_recipe(load_recipe(name, set_ or ()), context, processes)], json=json, markdown=markdown)
+    print_scores([run_recipe(_recipe(name, set_), context, processes)], json=json, markdown=markdown)
 
 
 @app.command()
@@ -212,7 +209,7 @@ def show(
     """The settings of a recipe, or all recipes."""
     from mlsg.report.recipes import print_recipe, print_recipes
 
-    print_recipe(name, set_ or ()) if name else print_recipes()
+    print_recipe(_recipe(name, set_)) if name else print_recipes()
 
 
 @app.command()
@@ -224,11 +221,10 @@ def explain(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
 ) -> None:
     """Why each stage was, or would be, built."""
-    from mlsg.config.recipes import load_recipe
-    from mlsg.explain import explain_last, explain_recipe
+    from mlsg.api import explain_last, explain_recipe
 
     context = _context(workspace, langs_dir, data_root)
-    for line in explain_recipe(load_recipe(name, set_ or ()), context) if name else explain_last(context.workspace):
+    for line in explain_recipe(_recipe(name, set_), context) if name else explain_last(context):
         typer.echo(line)
 
 
@@ -285,10 +281,8 @@ def build(
     set_: SetOption = None,
     data_root: DataRootOption = None,
 ) -> None:
-    """Pretrain a multilingual BERT from a folder of text; killed, it goes on."""
-    from mlsg.config.recipes import load_recipe
-
-    settings = load_recipe(recipe, set_ or ())
+    """Pretrain a multilingual BERT from a folder of text; continues a build that was killed."""
+    settings = _recipe(recipe, set_)  # first: importing the next one takes seconds
     from mlsg.pretraining.build import build as pretrain
 
     typer.echo(pretrain(settings, text=text, out=out, data_root=data_root))
@@ -307,7 +301,7 @@ def options(
 
 
 def main() -> None:
-    """Run the command line and leave with the exit code of design part 3."""
+    """Run the command line and leave with its exit code (docs/design.md, part 3)."""
     # Waiting threads sleep instead of spinning: on a machine that others use too, spinning made training several times
     # slower. OpenMP reads this when torch is first imported, which is after this line.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 _PIPE_WIDTH = 240
-"""Columns where the reader is no terminal: wide enough that no table folds."""
+"""Columns where the output is not a terminal: wide enough that no table wraps."""
 
 
 class Progress(Protocol):
-    """A running job: `advance(16, loss="0.31")`."""
+    """What a running job reports to: `advance(16, loss="0.31")`."""
 
     def advance(self, units: int = 1, **fields: object) -> None:
         """Count `units` more, and show the fields."""
@@ -34,7 +34,7 @@ def stderr() -> Console:
 
 
 def stdout() -> Console:
-    """A rich console on stdout; where that is no terminal, wide enough that no table folds."""
+    """A rich console on stdout; where that is not a terminal, wide enough that no table wraps."""
     from rich.console import Console
 
     return Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)

@@ -1,7 +1,7 @@
 """The one exception family of mlsg, and the exit code of each member.
 
-An error that a user can cause is one line: WHAT IS WRONG, WHERE; WHAT TO DO. Anything else that escapes is a fault of
-ours and ends in a log file (see `mlsg.console`).
+An error that a user can cause is one line: WHAT IS WRONG, WHERE; WHAT TO DO. Anything else that escapes is a bug in
+mlsg and ends in a log file (`mlsg.exit_codes`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import ClassVar
 
 
 class MlsgError(Exception):
-    """A condition that the user can cause and mend.
+    """A condition that the user can cause and fix.
 
     `problem` names what is wrong and where; `remedy` says what to do. Both are single lines without a final stop.
     """
@@ -35,13 +35,13 @@ class SettingError(MlsgError):
 
 
 class DataError(MlsgError):
-    """A file of sentences or pairs cannot be read, or is unfit."""
+    """A file of sentences or pairs cannot be read or used."""
 
     exit_code = 3
 
 
 class ModelError(MlsgError):
-    """A model cannot be read, or is unfit."""
+    """A model cannot be read or used."""
 
     exit_code = 3
 
@@ -53,7 +53,7 @@ class HubUnreachableError(MlsgError):
 
 
 class DivergedError(MlsgError):
-    """Training ran to NaN or collapsed."""
+    """Training reached NaN or collapsed."""
 
     exit_code = 5
 

@@ -1,4 +1,4 @@
-"""How a command ends: exit codes, the one error line, and the log of a fault of ours."""
+"""How a command ends: exit codes, the one error line, and the log of a bug in mlsg."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from mlsg.console import note
 from mlsg.errors import MlsgError
 
 INTERRUPTED = 130
-OUR_FAULT = 1
-WRONG_COMMAND_LINE = 2
+BUG = 1
+WRONG_USAGE = 2
 
 
 def exit_code_of(command: Callable[[], object]) -> int:  # noqa: PLR0911 - one return an exit code
-    """Run `command` and return the exit code of design part 3; every failure is one line on stderr.
+    """Run `command` and return its exit code (docs/design.md, part 3); every failure is one line on stderr.
 
-    typer answers an interrupt and an early exit by returning their code, and a command that ends well by None.
+    typer returns the code of an interrupt and of an early exit, and None where a command ends well.
     """
     from typer.exceptions import Abort, Exit, TyperException
 
@@ -35,7 +35,7 @@ def exit_code_of(command: Callable[[], object]) -> int:  # noqa: PLR0911 - one r
         return end.exit_code
     except TyperException as error:
         note(f"error: {' '.join(error.format_message().split()).rstrip('.')}; see mlsg --help")
-        return WRONG_COMMAND_LINE
+        return WRONG_USAGE
     except (Abort, KeyboardInterrupt):
         note("error: interrupted, the workspace is intact; run the same command again to go on")
         return INTERRUPTED
@@ -44,8 +44,8 @@ def exit_code_of(command: Callable[[], object]) -> int:  # noqa: PLR0911 - one r
         return 0
     except Exception as error:
         log = _write_log(traceback.format_exc(), sys.argv)
-        note(f"error: a fault of mlsg ({type(error).__name__}), {log}; report it with that file")
-        return OUR_FAULT
+        note(f"error: a bug in mlsg ({type(error).__name__}), log in {log}; report it with that file")
+        return BUG
     return code if isinstance(code, int) else 0
 
 

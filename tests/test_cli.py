@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -16,12 +16,14 @@ COMMANDS = ("prepare", "train", "eval", "run", "quickstart", "show", "explain", 
 
 
 def test_help_is_instant(tmp_path: Path) -> None:
+    """In seconds of the processor: those on the clock depend on what else the machine does."""
     seconds = []
     for _ in range(5):
-        start = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         assert mlsg("--help", cwd=tmp_path).code == 0
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 0.4
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(seconds) < 0.3
 
 
 def test_the_command_line_imports_neither_torch_nor_transformers(tmp_path: Path) -> None:
@@ -92,6 +94,18 @@ def test_languages_are_listed_with_licence_and_making(tmp_path: Path) -> None:
         (["train", "--set", "train.sede=1"], 'did you mean "seed"?'),
         (["train", "--set", "train.batch_size=big"], "must be a whole number"),
         (["show", "sg", "--set", "objective.loss=opt9"], "loss"),
+        (["show", "zero_shot", "--set", "objective.foo=1"], 'unknown key "foo" in [objective]'),
+        (["show", "zero_shot", "--set", "name=no_such"], 'unknown objective "no_such"'),
+        (["train", "--set", "objective.foo=1"], 'unknown key "foo" in [objective]'),
+        (["train", "--set", "train.tau=1"], 'did you mean "objective.temperature"?'),
+        (["train", "--set", "lr=1"], 'did you mean "learning_rate"?'),
+        (["run", "zero_shot", "--set", "seed=1"], "name one: prepare__seed"),
+        (["show", "starter", "--set", "pretrain.layer=3"], 'did you mean "layers"?'),
+        (["train", "--seeds", "1-2", "--seed", "3"], "--seeds and --seed"),
+        (["train", "--seeds", "4-1"], "write them as 1,2,5 or 1-8"),
+        (["train", "--jobs", "2"], "--jobs without --seeds"),
+        (["eval", "--seeds", "1-2", "--encoder", "folder"], "--seeds and --encoder"),
+        (["eval", "--seeds", "1-2", "--pooling", "mean"], "--seeds and --pooling"),
         (["eval", "--langs", "es,xx"], 'unknown language "xx"'),
         (["eval", "--data-root", "nowhere"], "no folder nowhere"),
         (["prepare", "--langs-dir", "nowhere"], "no folder nowhere"),
@@ -110,17 +124,17 @@ def test_a_wrong_command_line_ends_with_code_2_and_one_line(arguments: list[str]
     assert ended.out == ""
 
 
-def test_interrupting_is_code_130_and_a_fault_of_ours_is_code_1_with_a_log(capsys: pytest.CaptureFixture[str]) -> None:
+def test_interrupting_is_code_130_and_a_bug_is_code_1_with_a_log(capsys: pytest.CaptureFixture[str]) -> None:
     from mlsg.exit_codes import exit_code_of
 
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    def fault() -> None:
+    def bug() -> None:
         raise ZeroDivisionError("ours")
 
     assert exit_code_of(interrupt) == 130
-    assert exit_code_of(fault) == 1
+    assert exit_code_of(bug) == 1
     lines = capsys.readouterr().err.splitlines()
     assert all(line.startswith("error: ") for line in lines)
     log = Path(lines[1].partition("(ZeroDivisionError), ")[2].partition(";")[0])

@@ -40,6 +40,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_carries_declarations_and_starter_and_no_tests(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     for wanted in (
+        "mlsg/py.typed",
         "mlsg/langs/en.toml",
         "mlsg/pipelines/zero_shot.toml",
         "mlsg/starter/model/model.safetensors",

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, cast
 
 from mlsg.cache.files import canonical_json, read_json, sha256_file, sha256_text
 
@@ -54,12 +54,37 @@ class Request:
         return f"{re.sub(r'[^A-Za-z0-9._-]+', '-', self.name).strip('-.') or 'unnamed'}-{self.key[:12]}"
 
 
+class FileEntry(TypedDict):
+    """One file of an artefact."""
+
+    size: int
+    sha256: str
+
+
+class Manifest(TypedDict):
+    """What `artefact.json` holds."""
+
+    schema: str
+    key: str
+    name: str
+    stage: str
+    format: int
+    settings: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    fingerprints: Mapping[str, str]
+    recipe: Mapping[str, Any]
+    facts: Mapping[str, Any]
+    versions: Mapping[str, str]
+    files: Mapping[str, FileEntry]
+    seconds: float
+
+
 @dataclass(frozen=True)
 class Artefact:
     """A finished stage folder and its manifest."""
 
     folder: Path
-    manifest: Mapping[str, Any]
+    manifest: Manifest
 
     @property
     def key(self) -> str:
@@ -73,7 +98,7 @@ class Artefact:
 
     @property
     def name(self) -> str:
-        """For people."""
+        """A name for people."""
         return self.manifest["name"]
 
     @property
@@ -83,7 +108,7 @@ class Artefact:
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """What it was asked for with."""
+        """The settings that it was built with."""
         return self.manifest["settings"]
 
     @property
@@ -93,7 +118,7 @@ class Artefact:
 
     @property
     def seconds(self) -> float:
-        """How long its making took."""
+        """How long building it took."""
         return self.manifest["seconds"]
 
 
@@ -103,11 +128,11 @@ def open_artefact(folder: Path) -> Artefact | None:
         manifest = read_json(folder / MANIFEST)
     except (OSError, ValueError):
         return None
-    return Artefact(folder, manifest) if isinstance(manifest, dict) and "key" in manifest else None
+    return Artefact(folder, cast("Manifest", manifest)) if isinstance(manifest, dict) and "key" in manifest else None
 
 
 def damage(artefact: Artefact, *, hashes: bool = False) -> str:
-    """What is wrong with the files of an artefact, or ""; sizes are compared, hashes only on demand."""
+    """What is wrong with the files of an artefact, or ""; compares sizes, and hashes only on demand."""
     for name, entry in artefact.manifest["files"].items():
         path = artefact.folder / name
         if not path.is_file():

@@ -12,7 +12,7 @@ from typing import Any
 
 
 def canonical_json(value: object) -> str:
-    """JSON with sorted keys and no spaces: `{"b": 1, "a": []}` -> `{"a":[],"b":1}`; TypeError for what is no JSON."""
+    """JSON with sorted keys and no spaces: `{"b": 1, "a": []}` -> `{"a":[],"b":1}`; TypeError for what is not JSON."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
@@ -47,19 +47,19 @@ def write_atomically(path: Path, text: str) -> None:
         raise
 
 
-def remove_leftovers(path: Path) -> None:
-    """Remove what killed writers of `path` have left beside it. For who holds the lock on it: nobody writes it now."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
-        left.unlink(missing_ok=True)
+def remove_temporary_files(path: Path) -> None:
+    """Remove what killed calls of `write_atomically` left beside `path`; only for the holder of a lock on `path`."""
+    for temporary in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        temporary.unlink(missing_ok=True)
 
 
 def read_json(path: Path) -> Any:
-    """The JSON of a file; raises OSError or ValueError as they come."""
+    """The JSON of a file; raises OSError or ValueError."""
     return json.loads(path.read_text(encoding="utf-8"))
 
 
 def sync_tree(folder: Path) -> None:
-    """Force every file and folder under `folder` to disk, so that a rename publishes bytes and not promises."""
+    """Force every file and folder under `folder` to disk, so that a rename after it publishes complete files."""
     for path in sorted(folder.rglob("*"), reverse=True):
         sync(path)
     sync(folder)

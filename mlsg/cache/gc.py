@@ -1,4 +1,4 @@
-"""`mlsg check` and `mlsg gc`: hashes verified, rubbish removed."""
+"""`mlsg check` and `mlsg gc`: verify hashes, remove what is of no use."""
 
 from __future__ import annotations
 
@@ -16,25 +16,29 @@ def check_hashes(root: Path) -> Iterator[str]:
     workspace = _existing(root)
     damaged = 0
     for artefact in workspace.artefacts():
-        fault = damage(artefact, hashes=True)
-        damaged += bool(fault)
-        yield f"{'damaged' if fault else 'ok':8} {artefact.stage}/{artefact.folder.name}{f': {fault}' if fault else ''}"
+        problem = damage(artefact, hashes=True)
+        damaged += bool(problem)
+        state, why = ("damaged", f": {problem}") if problem else ("ok", "")
+        yield f"{state:8} {artefact.stage}/{artefact.folder.name}{why}"
     if damaged:
         found = f"{damaged} damaged artefact{'s' if damaged > 1 else ''} in {root}"
         raise DataError(found, "run mlsg gc, then the command that made what is damaged")
 
 
 def collect_garbage(root: Path, *, unused: bool) -> Iterator[str]:
-    """Remove builds that nobody is at, damaged artefacts and, when `unused`, what no entry of last.json needs."""
+    """Remove unfinished builds that no process works on, damaged artefacts and, when `unused`, what no last run needs.
+
+    One line for each folder removed.
+    """
     workspace = _existing(root)
     for folder in workspace.partial_builds():
         if not workspace.is_locked(folder.name.removeprefix(".").removesuffix(".partial")):
             yield _remove(folder, "a build that was not finished")
     needed = workspace.reachable()
     for artefact in workspace.artefacts():
-        fault = damage(artefact, hashes=True)
-        if fault:
-            yield _remove(artefact.folder, f"damaged: {fault}")
+        problem = damage(artefact, hashes=True)
+        if problem:
+            yield _remove(artefact.folder, f"damaged: {problem}")
         elif unused and artefact.key not in needed:
             yield _remove(artefact.folder, "no last run needs it")
 

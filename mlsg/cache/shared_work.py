@@ -1,10 +1,10 @@
-"""Files that one process has to make for an artefact, and that those who wait for it make with it.
+"""An artefact made of parts, which its builder makes together with the processes that wait for it.
 
-    for number in do_shared_work(scratch, names, make): ...    # the process that builds: all that nobody else makes
-    help_shared_work(scratch, names, make)                 # one that waits: one that nobody makes yet, from the last on
+    for number in build_parts(scratch, names, make): ...    # the builder: all parts that nobody else makes
+    help_build_parts(scratch, names, make)                  # one that waits: one part not begun yet, from the last on
 
-`make(number)` leaves the file of that name in `scratch`, by a rename. Each is made by one process, which holds a lock
-on it; a lock goes when its process does.
+`make(number)` leaves the file `names[number]` in `scratch`, by a rename. Each part is made by one process, which holds
+a lock on it; a lock goes when its process does.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 _UNFINISHED = "unfinished"
-"""A file that is there as long as pieces are made. Helpers ask for it, because they may come when all is over."""
+"""A file that exists as long as parts are made. Helpers look for it, because they may come when all is done."""
 
 
-def do_shared_work(scratch: Path, names: Sequence[str], make: Callable[[int], None]) -> Iterator[int]:
-    """The number of each piece once it is there; after the last one, nobody makes any more."""
+def build_parts(scratch: Path, names: Sequence[str], make: Callable[[int], None]) -> Iterator[int]:
+    """The number of each part once it exists; after the last one, no process makes any more."""
     (scratch / _UNFINISHED).touch()
     elsewhere: list[int] = []
     for number, name in enumerate(names):
-        with _claimed(scratch, name, timeout=0) as mine:
+        with _locked(scratch, name, timeout=0) as mine:
             if mine and not (scratch / name).exists():
                 make(number)
         if (scratch / name).exists():
@@ -32,22 +32,22 @@ def do_shared_work(scratch: Path, names: Sequence[str], make: Callable[[int], No
         else:
             elsewhere.append(number)
     for number in elsewhere:
-        with _claimed(scratch, names[number], timeout=-1):
-            if not (scratch / names[number]).exists():  # whoever was making it has died
+        with _locked(scratch, names[number], timeout=-1):
+            if not (scratch / names[number]).exists():  # the process that was making it has died
                 make(number)
         yield number
     (scratch / _UNFINISHED).unlink()
 
 
-def help_shared_work(scratch: Path, names: Sequence[str], make: Callable[[int], None]) -> bool:
-    """Make one piece. False where none is left to begin, or no pieces are made."""
+def help_build_parts(scratch: Path, names: Sequence[str], make: Callable[[int], None]) -> bool:
+    """Make one part. False where none is left to begin, or no parts are being made."""
     for number in reversed(range(len(names))):
         if not (scratch / _UNFINISHED).exists():
             return False
         if not (scratch / names[number]).exists():
-            with _claimed(scratch, names[number], timeout=0) as mine:
-                # In this order: as long as the work is unfinished no piece is taken away, and it stays unfinished
-                # without this one.
+            with _locked(scratch, names[number], timeout=0) as mine:
+                # In this order: while the work is unfinished no part is moved away, and it stays unfinished without
+                # this one.
                 if mine and not (scratch / names[number]).exists() and (scratch / _UNFINISHED).exists():
                     make(number)
                     return True
@@ -55,7 +55,7 @@ def help_shared_work(scratch: Path, names: Sequence[str], make: Callable[[int], 
 
 
 @contextlib.contextmanager
-def _claimed(scratch: Path, name: str, *, timeout: float) -> Iterator[bool]:
+def _locked(scratch: Path, name: str, *, timeout: float) -> Iterator[bool]:
     lock = FileLock(scratch / f".{name}.lock")
     try:
         lock.acquire(timeout=timeout)

@@ -1,8 +1,8 @@
 """Where artefacts live: finished stage folders, found by a key of all that can change their content.
 
-A stage asks with a `Request`; `Workspace.build` answers with the finished artefact, or makes it once, however many
-processes ask. A folder without a manifest does not exist; a manifest is written last and the folder is published by one
-rename. What a killed build left in `scratch` is handed to the next one, which goes on from it.
+A stage asks with a `Request`; `Workspace.build` returns the finished artefact, or makes it once, however many
+processes ask. A folder without a manifest does not count; a manifest is written last and the folder is published by one
+rename. What a killed build left in `scratch` is handed to the next one, which continues from it.
 
 Layout of a workspace::
 
@@ -28,11 +28,11 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from mlsg import console
-from mlsg.cache.artefact import MANIFEST, Artefact, Request, damage, open_artefact
+from mlsg.cache.artefact import MANIFEST, Artefact, Manifest, Request, damage, open_artefact
 from mlsg.cache.files import (
     read_json,
     readable_json,
-    remove_leftovers,
+    remove_temporary_files,
     sha256_file,
     sync,
     sync_tree,
@@ -41,13 +41,13 @@ from mlsg.cache.files import (
 from mlsg.errors import SettingError
 
 _PACKAGES = ("mlsg", "torch", "transformers", "tokenizers", "datasets", "numpy", "scipy", "accelerate", "sentencex")
-_DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST}
+_CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST}
 
-_LOOK_SECONDS = 1.0
-"""How often one that waits looks for work."""
+_POLL_SECONDS = 1.0
+"""How often a waiting process looks for work."""
 
 Make = Callable[[Path, Path], Mapping[str, Any]]
-Assist = Callable[[Path], bool]
+Help = Callable[[Path], bool]
 
 
 @dataclass(frozen=True)
@@ -61,28 +61,27 @@ class Workspace:
         artefact = open_artefact(self.root / request.stage / request.folder_name)
         if artefact is None:
             return None
-        fault = damage(artefact)
-        if fault:
-            console.note(f"damaged artefact {artefact.folder}: {fault}; it is rebuilt")
+        problem = damage(artefact)
+        if problem:
+            console.note(f"damaged artefact {artefact.folder}: {problem}; it is rebuilt")
             return None
         return artefact
 
     def build(
-        self, request: Request, make: Make, *, recipe: Mapping[str, Any] | None = None, assist: Assist | None = None
+        self, request: Request, make: Make, *, recipe: Mapping[str, Any] | None = None, help_make: Help | None = None
     ) -> Artefact:
-        """The artefact of `request`; made by `make(folder, scratch)` where it is not there yet.
+        """The artefact of `request`; made by `make(folder, scratch)` where it does not exist yet.
 
-        `make` writes its result into `folder` (empty at the start), may keep checkpoints in `scratch` (kept over a
-        kill, gone when published) and returns the facts. A process that waits for another one's `make` calls
-        `assist(scratch)` meanwhile, which does a part of the work
-        (`mlsg.cache.shared_work`) and says whether it found one.
-        Raises SettingError when the workspace cannot be written.
+        `make` writes its result into `folder` (empty at the start), may keep checkpoints in `scratch` (which survives
+        a kill and is removed on publishing) and returns the facts. A process that waits for another one's `make` calls
+        `help_make(scratch)` meanwhile, which does one part of the work (`mlsg.cache.shared_work`) and says whether it
+        found one. Raises SettingError when the workspace cannot be written.
         """
         found, partial = self.find(request), self._partial(request)
         if found is not None and not partial.exists():
             return found
-        meanwhile = None if assist is None else lambda: assist(partial / "scratch")
-        with self._disk_faults(), self._lock(request.folder_name, meanwhile):
+        meanwhile = None if help_make is None else lambda: help_make(partial / "scratch")
+        with writing(self.root), self._lock(request.folder_name, meanwhile):
             found = self.find(request)
             if found is None:
                 return self._make(request, make, recipe or {})
@@ -104,15 +103,15 @@ class Workspace:
 
     def remember(self, role: str, artefact: Artefact) -> None:
         """Write into last.json that `artefact` is the last one of `role` (`prepare`, `prepare:en`, `train`, `eval`)."""
-        with self._disk_faults(), self._lock("last"):
+        with writing(self.root), self._lock("last"):
             entries = self._last()
             entry = artefact.folder.relative_to(self.root).as_posix()
             if entries.get(role) != entry:
-                remove_leftovers(self.root / "last.json")
+                remove_temporary_files(self.root / "last.json")
                 write_atomically(self.root / "last.json", readable_json({**entries, role: entry}))
 
     def last(self, role: str) -> Artefact | None:
-        """The artefact that `remember` noted for `role`, if it is still there."""
+        """The artefact that `remember` noted for `role`, if it still exists."""
         entry = self._last().get(role)
         return open_artefact(self.root / entry) if entry else None
 
@@ -147,11 +146,15 @@ class Workspace:
         scratch.mkdir(exist_ok=True)
         started = time.monotonic()
         facts = make(folder, scratch)
-        manifest = {
+        manifest: Manifest = {
             "schema": "mlsg.cache.artefact/1",
             "key": request.key,
             "name": request.name,
-            **request.identity,
+            "stage": request.stage,
+            "format": request.format,
+            "settings": dict(request.settings),
+            "inputs": dict(request.inputs),
+            "fingerprints": dict(request.fingerprints),
             "recipe": dict(recipe),
             "facts": dict(facts),
             "versions": versions(),
@@ -196,21 +199,21 @@ class Workspace:
         finally:
             lock.release()
 
-    @contextlib.contextmanager
-    def _disk_faults(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            if error.errno not in _DISK_FAULTS or not self._is_ours(error):
-                raise
-            problem = f"the workspace {self.root} cannot be written: {error.strerror}"
-            raise SettingError(problem, "free some space there, or name another folder with --workspace") from error
 
-    def _is_ours(self, error: OSError) -> bool:
-        """A full disk is always ours; the other faults only when they name a path of the workspace."""
-        if error.errno in {errno.ENOSPC, errno.EDQUOT} or error.filename is None:
-            return True
-        return Path(error.filename).absolute().is_relative_to(self.root.absolute())
+@contextlib.contextmanager
+def writing(root: Path) -> Iterator[None]:
+    """Turn an OSError by which the workspace at `root` cannot be written into a SettingError.
+
+    A full disk always counts; other errors only when they name a path of the workspace, or none.
+    """
+    try:
+        yield
+    except OSError as error:
+        elsewhere = error.filename and not Path(error.filename).absolute().is_relative_to(root.absolute())
+        if error.errno not in _CANNOT_WRITE or (elsewhere and error.errno not in {errno.ENOSPC, errno.EDQUOT}):
+            raise
+        problem = f"the workspace {root} cannot be written: {error.strerror}"
+        raise SettingError(problem, "free some space there, or name another folder with --workspace") from error
 
 
 def _wait_for(lock: FileLock, meanwhile: Callable[[], bool] | None) -> None:
@@ -218,7 +221,7 @@ def _wait_for(lock: FileLock, meanwhile: Callable[[], bool] | None) -> None:
     busy = False
     while not lock.is_locked:
         try:
-            lock.acquire(timeout=-1 if meanwhile is None else 0 if busy else _LOOK_SECONDS)
+            lock.acquire(timeout=-1 if meanwhile is None else 0 if busy else _POLL_SECONDS)
         except Timeout:
             assert meanwhile is not None
             busy = meanwhile()

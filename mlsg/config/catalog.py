@@ -92,14 +92,14 @@ class Catalog:
 def load_catalog(langs_dirs: Sequence[Path] = ()) -> Catalog:
     """Our languages, then those of the user's folders, which add to ours or override them by name.
 
-    Raises SettingError for a folder that is not there and for whatever is wrong in a TOML, naming file and table.
+    Raises SettingError for a folder that does not exist and for whatever is wrong in a TOML, naming file and table.
     """
     drafts: dict[str, _Draft] = {}
     for path in sorted(resource_folder("langs").glob("*.toml")):
         _read_file(path, "data", drafts)
     for folder in langs_dirs:
         if not folder.is_dir():
-            raise SettingError(f"--langs-dir {folder} is no folder", "name a folder that holds <code>.toml files")
+            raise SettingError(f"--langs-dir {folder} is not a folder", "name a folder that holds <code>.toml files")
         for path in sorted(folder.glob("*.toml")):
             _read_file(path, str(folder.resolve()), drafts)
     return Catalog({code: draft.language() for code, draft in drafts.items()})
@@ -112,9 +112,9 @@ class _LanguageTable:
     code: str = ""
     name: str = ""
     spaced: bool | None = None
-    corpora: dict = field(default_factory=dict)
-    families: dict = field(default_factory=dict)
-    sets: dict = field(default_factory=dict)
+    corpora: dict[str, Any] = field(default_factory=dict)
+    families: dict[str, Any] = field(default_factory=dict)
+    sets: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -137,7 +137,7 @@ def _read_file(path: Path, root: str, drafts: dict[str, _Draft]) -> None:
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise SettingError(f"{path} cannot be read: {error}", "mend the file") from None
+        raise SettingError(f"{path} cannot be read: {error}", "fix the file") from None
     table = read_settings(_LanguageTable, raw, str(path))
     code = table.code or path.stem
     draft = drafts.setdefault(code, _Draft(code))

@@ -1,7 +1,8 @@
 """Recipes: the settings of all stages, one TOML file each, read into frozen dataclasses.
 
-A recipe may `extends = "other"`; `--set section.key=value` comes last. The settings of an objective belong to its own
-file in `mlsg/objectives/`, so the table `[objective]` stays plain here and is checked by `mlsg.objectives.read`.
+A recipe may `extends = "other"`; changed settings (`--set section.key=value`) come last. The settings of an objective
+belong to its own file in `mlsg/objectives/`, those of pretraining to `mlsg/pretraining/`: the tables `[objective]` and
+`[pretrain]` stay plain here. `mlsg.load_recipe` checks the objective too.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from mlsg.config.settings import Between, parse_assignment, read_settings
 from mlsg.errors import SettingError, nearest
 
 DEFAULT_RECIPE = "zero_shot"
+DEFAULT_OBJECTIVE = "self_guided"
 
 Precision = Literal["float32", "bf16"]
 Pooling = Literal["cls", "mean", "max", "first_last"]
@@ -43,7 +45,7 @@ class PrepareSettings:
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """Settings of `mlsg train` that every objective shares; defaults are the paper's (design, part 4)."""
+    """Settings of `mlsg train` that every objective shares; defaults are the paper's (docs/design.md, part 4)."""
 
     model: Annotated[str, "base: hub id, local folder or sentence-transformers folder; starter: the embedded one"] = (
         "bert-base-multilingual-cased"
@@ -81,7 +83,7 @@ class EncoderSettings:
 
     pooling: Annotated[Pooling, "over the tokens of one layer (first_last: of two)"] = "cls"
     layer: Annotated[int, "0: embeddings, 1..L: that layer, -1: the last", Between(-1)] = -1
-    transform: Annotated[str, "map fitted on vectors; none"] = "none"
+    transform: Annotated[Literal["none"], "map fitted on vectors"] = "none"
 
 
 @dataclass(frozen=True)
@@ -97,80 +99,28 @@ class EvalSettings:
 
 
 @dataclass(frozen=True)
-class PretrainSettings:
-    """Settings of `mlsg starter build`: a base pretrained from a folder of text."""
-
-    languages: Annotated[tuple[str, ...], "languages of the folder that are read; empty: all"] = ()
-    vocabulary: Annotated[int, "pieces of the tokenizer", Between(64, 2**31)] = 32_000
-    tokenizer_share: Annotated[
-        float, "power of a language's characters in the tokenizer's sample; 1: as they are, 0: all alike", Between(0, 1)
-    ] = 0.5
-    width: Annotated[int, "dimensions of the hidden states", Between(4)] = 256
-    layers: Annotated[int, "layers", Between(1)] = 6
-    heads: Annotated[int, "attention heads a layer", Between(1)] = 4
-    attention: Annotated[
-        Literal["eager", "sdpa"], "how attention is computed; for short inputs on a CPU eager takes a third of the time"
-    ] = "eager"
-    lengths: Annotated[tuple[int, ...], "longest input of each stretch of the training; the last: positions"] = (
-        64,
-        128,
-        256,
-    )
-    length_shares: Annotated[tuple[float, ...], "share of the tokens of each stretch"] = (0.7, 0.2, 0.1)
-    tokens: Annotated[int, "tokens to train on, padding not counted", Between(1)] = 30_000_000
-    batch_tokens: Annotated[int, "tokens a step, about", Between(64)] = 8192
-    pass_tokens: Annotated[int, "tokens a forward pass at most, padding counted", Between(64)] = 4096
-    language_share: Annotated[
-        float, "power of a language's tokens in what is drawn; 1: as they are, 0: all alike", Between(0, 1)
-    ] = 0.7
-    pair_share: Annotated[float, "share of the tokens that are translation pairs", Between(0, 0.95)] = 0.25
-    mask_share: Annotated[float, "share of the words that are asked for", Between(0.01, 0.9)] = 0.2
-    next_sentence: Annotated[float, "weight of the loss of [CLS] on neighbouring sentences; 0: none", Between(0)] = 1.0
-    bag: Annotated[
-        float, "weight of the loss of a text's vector on its words, or on its translation's; 0: none", Between(0)
-    ] = 1.0
-    bag_pooling: Annotated[Literal["cls", "mean", "both"], "which vector of the last layer it is asked of"] = "both"
-    embedding_start: Annotated[
-        Literal["cooccurrence", "random"], "embeddings at the start: of words that occur together, or drawn"
-    ] = "cooccurrence"
-    matrix_rate: Annotated[float, "peak learning rate of the matrices (Muon)", Between(0)] = 0.02
-    embedding_rate: Annotated[
-        float,
-        "peak learning rate of the words' embeddings (AdamW); at 1e-3 what they begin with is soon lost",
-        Between(0),
-    ] = 2e-4
-    other_rate: Annotated[float, "peak learning rate of biases, norms and all else (AdamW)", Between(0)] = 1e-3
-    weight_decay: Annotated[float, "on matrices and embeddings, times the rate", Between(0)] = 0.01
-    warmup_tokens: Annotated[int, "tokens with a rate that climbs, at most a tenth of all", Between(0)] = 1_000_000
-    decay: Annotated[float, "share of the tokens, at the end, with a rate that falls to 0", Between(0, 1)] = 0.3
-    clip: Annotated[float, "largest gradient norm; 0: no clipping", Between(0)] = 1.0
-    precision: Annotated[Precision, "float32, or bf16 autocast; the weights themselves are float32"] = "bf16"
-    seed: Annotated[int, "seed of every draw", Between(0)] = 1
-
-
-@dataclass(frozen=True)
 class Recipe:
-    """All settings of one run; `objective` is checked by the objective that it names."""
+    """All settings of one run; `objective` and `pretrain` are plain tables."""
 
     name: str
     summary: str = ""
     prepare: PrepareSettings = field(default_factory=PrepareSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
-    objective: Mapping[str, Any] = field(default_factory=lambda: {"name": "self_guided"})
+    objective: Mapping[str, Any] = field(default_factory=lambda: {"name": DEFAULT_OBJECTIVE})
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     eval: EvalSettings = field(default_factory=EvalSettings)
-    pretrain: PretrainSettings | None = None
+    pretrain: Mapping[str, Any] | None = None
     """Only in recipes of `mlsg starter build`."""
 
 
-_SECTIONS: Mapping[str, type] = {
+SECTIONS: Mapping[str, type] = {
     "prepare": PrepareSettings,
     "train": TrainSettings,
     "encoder": EncoderSettings,
     "eval": EvalSettings,
 }
-_OPTIONAL: Mapping[str, type] = {"pretrain": PretrainSettings}
-_KNOWN = (*_SECTIONS, *_OPTIONAL, "objective")
+"""The sections whose settings are known here."""
+_KEYS = (*SECTIONS, "objective", "pretrain", "summary")
 
 
 def recipe_names() -> list[str]:
@@ -181,18 +131,24 @@ def recipe_names() -> list[str]:
 def load_recipe(name: str = DEFAULT_RECIPE, assignments: Sequence[str] = ()) -> Recipe:
     """Recipe `name` (a name, or the path of a .toml file) with `section.key=value` assignments applied.
 
-    Raises SettingError for an unknown recipe, section or key, a wrong type, and `extends` in a circle.
+    Raises SettingError as `changed_recipe` does.
     """
-    tables = _merged_tables(name, seen=())
-    for assignment in assignments:
-        key, value = parse_assignment(assignment)
+    return changed_recipe(name, dict(map(parse_assignment, assignments)))
+
+
+def changed_recipe(name: str, changes: Mapping[str, Any]) -> Recipe:
+    """Recipe `name` with other values for some settings, `{"train.seed": 2}`.
+
+    Raises SettingError for an unknown recipe, section or key, a wrong type, and `extends` in a circle. The settings of
+    the objective are not checked.
+    """
+    changed: dict[str, Any] = {}
+    for key, value in changes.items():
         section, dot, entry = key.partition(".")
         if not dot:
-            raise SettingError(f'--set "{assignment}" names no section', "write it as --set section.key=value")
-        if section not in _KNOWN:
-            raise SettingError(f'unknown section "{section}" in --set', nearest(section, _KNOWN))
-        tables.setdefault(section, {})[entry] = value
-    return _build(Path(name).stem, tables)
+            raise SettingError(f'setting "{key}" has no section', "write it as section.key")
+        changed.setdefault(section, {})[entry] = value
+    return _build(Path(name).stem, _inherited(_merged_tables(name, seen=()), changed))
 
 
 def _merged_tables(name: str, seen: tuple[str, ...]) -> dict[str, Any]:
@@ -200,17 +156,21 @@ def _merged_tables(name: str, seen: tuple[str, ...]) -> dict[str, Any]:
         raise SettingError(f"recipes extend one another in a circle: {' -> '.join([*seen, name])}", "break the circle")
     tables = _read(name)
     parent = tables.pop("extends", None)
-    if parent is None:
-        return tables
-    merged = _merged_tables(parent, (*seen, name))
+    if not isinstance(parent, str | None):
+        raise SettingError(f"extends in recipe {name} is not a text", "write the name or the path of a recipe")
+    return tables if parent is None else _inherited(_merged_tables(parent, (*seen, name)), tables)
+
+
+def _inherited(base: Mapping[str, Any], tables: Mapping[str, Any]) -> dict[str, Any]:
+    """`tables` over `base`, key by key; another objective shares no settings with the one that it replaces."""
+    merged = dict(base)
     for key, value in tables.items():
-        inherited = merged.get(key, {})
-        if isinstance(value, dict) and (
-            key != "objective" or value.get("name", inherited.get("name")) == inherited.get("name")
-        ):
-            merged[key] = {**inherited, **value}
-        else:
-            merged[key] = value  # another objective shares no settings with the one it replaces
+        before = base.get(key)
+        merged[key] = value
+        if isinstance(before, dict) and isinstance(value, dict):
+            name = before.get("name", DEFAULT_OBJECTIVE)
+            if key != "objective" or value.get("name", name) == name:
+                merged[key] = {**before, **value}
     return merged
 
 
@@ -221,17 +181,19 @@ def _read(name: str) -> dict[str, Any]:
     except FileNotFoundError:
         raise SettingError(f'unknown recipe "{name}"', nearest(name, recipe_names())) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise SettingError(f"recipe {path} cannot be read: {error}", "mend the file") from None
+        raise SettingError(f"recipe {path} cannot be read: {error}", "fix the file") from None
 
 
-def _build(name: str, tables: dict[str, Any]) -> Recipe:
-    known = {*_KNOWN, "summary"}
-    for key in tables:
-        if key not in known:
-            raise SettingError(f'unknown key "{key}" in recipe {name}', nearest(key, known))
-    wanted = {**_SECTIONS, **{key: cls for key, cls in _OPTIONAL.items() if key in tables}}
+def _build(name: str, tables: Mapping[str, Any]) -> Recipe:
+    for key, value in tables.items():
+        if key not in _KEYS:
+            raise SettingError(f'unknown key "{key}" in recipe {name}', nearest(key, _KEYS))
+        if key != "summary" and not isinstance(value, dict):
+            raise SettingError(f"{key} in recipe {name} is not a table", f"write [{key}] and its settings below it")
     sections: dict[str, Any] = {
-        key: read_settings(cls, tables.get(key, {}), f"[{key}] of recipe {name}") for key, cls in wanted.items()
+        key: read_settings(cls, tables.get(key, {}), f"[{key}] of recipe {name}") for key, cls in SECTIONS.items()
     }
-    objective = {"name": "self_guided", **tables.get("objective", {})}
-    return Recipe(name=name, summary=tables.get("summary", ""), objective=objective, **sections)
+    objective = {"name": DEFAULT_OBJECTIVE, **tables.get("objective", {})}
+    if not isinstance(objective["name"], str):
+        raise SettingError(f"[objective] of recipe {name}: name is not a text", "name an objective")
+    return Recipe(name, tables.get("summary", ""), objective=objective, pretrain=tables.get("pretrain"), **sections)

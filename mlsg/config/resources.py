@@ -1,12 +1,13 @@
-"""Where the declarations that travel with mlsg are: `langs/` and `pipelines/`.
+"""Where files are: the workspace by default, and what comes with mlsg, which is languages, recipes and the starter.
 
-They stand at the top of a checkout and inside the package of a wheel (pyproject: force-include).
+`langs/` and `pipelines/` are at the top of a checkout and inside the package of a wheel (pyproject: force-include).
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+DEFAULT_WORKSPACE = Path(".mlsg")
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 

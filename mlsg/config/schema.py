@@ -157,7 +157,7 @@ def _files(
     named = table.get("files", [])
     paths = [named] if isinstance(named, str) else named
     if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
-        raise SettingError(f"{where}: files must be a path or a list of paths", "mend the value")
+        raise SettingError(f"{where}: files must be a path or a list of paths", "fix the value")
     options = {key: value for key, value in table.items() if key in _FILE_KEYS}
     if not paths:
         return ()
@@ -223,7 +223,7 @@ def _hub_splits(table: object, where: str) -> tuple[HubSource, ...]:
     values = {"columns": ["text"], "split": "train", **_hub_table(table, where)}
     splits = values.pop("splits", [values["split"]])
     if not isinstance(splits, list) or not splits:
-        raise SettingError(f"{where}: hub.splits must be a list of splits", "mend the value")
+        raise SettingError(f"{where}: hub.splits must be a list of splits", "fix the value")
     return tuple(read_settings(HubSource, {**values, "split": split}, f"{where}: hub") for split in splits)
 
 

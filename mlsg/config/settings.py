@@ -9,12 +9,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import re
 import tomllib
 import types
 import typing
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, TypeVar
 
+from mlsg.config.names import suggestion
 from mlsg.errors import SettingError, nearest
 
 T = TypeVar("T")
@@ -40,9 +42,14 @@ def read_settings(cls: type[T], table: Mapping[str, Any], where: str) -> T:
     values = {}
     for key, value in table.items():
         if key not in hints:
-            raise SettingError(f'unknown key "{key}" in {where}', nearest(key, hints))
+            raise SettingError(f'unknown key "{key}" in {where}', suggestion(key, hints))
         values[key] = _checked(value, hints[key], f"{where}: {key}")
     return cls(**values)
+
+
+def setting_names(cls: type) -> list[str]:
+    """Names of the settings of a dataclass, in their order."""
+    return list(_hints(cls))
 
 
 def meanings(cls: type) -> dict[str, str]:
@@ -53,14 +60,15 @@ def meanings(cls: type) -> dict[str, str]:
 
 def table_of(settings: object) -> dict[str, Any]:
     """The plain JSON-able table of a settings dataclass (tuples become lists)."""
-    return json.loads(json.dumps(dataclasses.asdict(settings)))  # type: ignore[call-overload]
+    table: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(settings)))  # type: ignore[call-overload]
+    return table
 
 
 def parse_assignment(text: str) -> tuple[str, Any]:
-    """`train.batch_size=32` -> ("train.batch_size", 32); a value that is no TOML is taken as a string."""
+    """`train.batch_size=32` -> ("train.batch_size", 32); a value that is not TOML is taken as a string."""
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
-        raise SettingError(f'"{text}" is no setting', "write it as --set section.key=value")
+        raise SettingError(f'"{text}" is not a setting', "write it as --set section.key=value")
     try:
         parsed = tomllib.loads(f"value = {value.strip()}")["value"]
     except tomllib.TOMLDecodeError:
@@ -68,9 +76,25 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     return key.strip(), parsed
 
 
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """`"1-3,7"` -> (1, 2, 3, 7). Raises SettingError for anything else, and for a seed named twice."""
+    seeds: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part, re.ASCII)
+        found = range(int(match[1]), int(match[2] or match[1]) + 1) if match else ()
+        if not found:
+            raise SettingError(f'"{text}" does not name seeds', "write them as 1,2,5 or 1-8")
+        seeds += found
+    if len(set(seeds)) < len(seeds):
+        raise SettingError(f'"{text}" names a seed twice', "write them as 1,2,5 or 1-8")
+    return tuple(seeds)
+
+
 @functools.cache
 def _hints(cls: type) -> dict[str, Any]:
-    return typing.get_type_hints(cls, include_extras=True)
+    """Annotations of the fields; a ClassVar is not a field."""
+    hints = typing.get_type_hints(cls, include_extras=True)
+    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
 
 
 def _metadata(hint: Any) -> Iterator[Any]:
@@ -131,4 +155,4 @@ _NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: 
 
 
 def _wrong_type(where: str, wanted: str, value: object) -> SettingError:
-    return SettingError(f"{where} must be {wanted}, not {json.dumps(value, default=str)}", "mend the value")
+    return SettingError(f"{where} must be {wanted}, not {json.dumps(value, default=str)}", "fix the value")

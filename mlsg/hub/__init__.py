@@ -1,20 +1,150 @@
-"""The Hugging Face hub as mlsg uses it: data sets by pinned revision, models by snapshot, from the cache when offline.
+"""The Hugging Face hub as mlsg uses it: data sets at a pinned revision, models as local folders, caches when offline.
 
-    hub = Hub.from_environment(workspace)          # workspace: Path, or None (then nothing is recorded)
-    hub.reachable() -> bool                        # one test for the process, within 3 s; never raises
-    hub.why_unreachable() -> str                   # "" or one line
-    hub.resolve(repo, revision="main", kind="dataset" | "model") -> str | None     # full commit; None = out of reach
-    hub.rows(source) -> Iterator[Mapping[str, Any]]       # declared columns of the rows that `where` lets through
-    hub.stream(source) -> Iterator[Mapping[str, Any]]     # the same without downloading first; survives broken lines
-    hub.available(source) -> str                   # "" or why these rows cannot be had now, within seconds
-    hub.snapshot(repo, revision="main") -> Path    # local folder of a model: config, tokenizer, safetensors
-    hub.model_available(repo, revision="main") -> str     # "" or why the model cannot be had now
-
-`source` is a `mlsg.config.catalog.HubSource`. Importing this package imports none of the hub's own libraries.
+Importing this package imports none of the hub's own libraries; `source` is a `mlsg.config.catalog.HubSource`.
 """
 
 from __future__ import annotations
 
-from mlsg.hub.hub import Hub
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlsg.errors import HubUnreachableError, MlsgError
+from mlsg.hub import connectivity, libraries, revisions, rows, snapshot
+from mlsg.hub.errors import Kind, named
+from mlsg.hub.retry import RetryPolicy
+
+if TYPE_CHECKING:
+    from mlsg.config.catalog import HubSource
 
 __all__ = ["Hub"]
+
+
+@dataclass(frozen=True)
+class Hub:
+    """Data sets, models and revisions: from the caches under HF_HOME where they are there, else from the hub.
+
+    What is pinned and cached is never asked for. `workspace` records what a branch meant when it was first used; with
+    None nothing is recorded.
+    """
+
+    workspace: Path | None = None
+    retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
+
+    @classmethod
+    def from_environment(cls, workspace: Path | None = None) -> Hub:
+        """The hub as HF_ENDPOINT, HF_HUB_OFFLINE, HF_TOKEN, HF_HOME and the proxy variables describe it."""
+        return cls(workspace)
+
+    def reachable(self) -> bool:
+        """Whether the hub answers; tested once for the process, within 3 s. Never raises."""
+        return not self.why_unreachable()
+
+    def why_unreachable(self) -> str:
+        """Empty, or in a few words: why the hub is out of reach."""
+        return libraries.offline_because() or connectivity.why_out_of_reach(libraries.endpoint())
+
+    def resolve(self, repo: str, revision: str = "main", kind: Kind = "dataset") -> str | None:
+        """The full commit of `revision`: itself, or as this workspace first saw it, or as the hub says now.
+
+        None when it is unknown and the hub is out of reach. Raises DataError or ModelError when the hub knows no such
+        repository or revision, HubUnreachableError when the hub keeps failing and the cache does not know it, and
+        SettingError when the workspace cannot be written.
+        """
+        if revisions.is_commit(revision):
+            return revision
+        known = revisions.recorded(self.workspace, kind, repo, revision)
+        if known:
+            return known
+        found = self._ask_commit(repo, revision, kind) if self.reachable() else None
+        found = found or revisions.cached(kind, repo, revision)
+        return revisions.record(self.workspace, kind, repo, revision, found) if found else None
+
+    def rows(self, source: HubSource) -> Iterator[Mapping[str, Any]]:
+        """The rows of a data set that `where` selects, declared columns only, in the data set's order.
+
+        Raises DataError for what does not exist or cannot be read, HubUnreachableError when it is neither cached nor
+        in reach.
+        """
+        return rows.read_rows(source, self._readable_commit(source), self.retry_policy)
+
+    def stream(self, source: HubSource) -> Iterator[Mapping[str, Any]]:
+        """As `rows`, for data too large to download first: read while it arrives, and not kept."""
+        return rows.read_stream(source, self._readable_commit(source), self.retry_policy)
+
+    def check(self, source: HubSource) -> str:
+        """The commit whose rows are available now; found out within seconds. Raises as `rows` does."""
+        brief = self._brief()
+        commit = brief._readable_commit(source)
+        if not rows.cached_table(source, commit):
+            rows.refuse_scripts(revisions.ask("dataset", source.path, commit, brief.retry_policy))
+        return commit
+
+    def available(self, source: HubSource) -> str:
+        """Empty, or one line: why the rows are not available now, and what to do where connecting is not enough."""
+        try:
+            self.check(source)
+        except MlsgError as error:
+            return _why(error)
+        return ""
+
+    def snapshot(self, repo: str, revision: str = "main") -> Path:
+        """The local folder of a model: configuration, tokenizer files and safetensors, never a pickle.
+
+        Raises ModelError for what is not a model or has only pickled weights, HubUnreachableError when it is neither
+        cached nor in reach.
+        """
+        commit, folder = self._find_model(repo, revision)
+        return folder or snapshot.download_model(repo, commit, self.retry_policy)
+
+    def model_available(self, repo: str, revision: str = "main") -> str:
+        """Empty, or one line: why the model is not available now; within seconds."""
+        brief = self._brief()
+        try:
+            commit, folder = brief._find_model(repo, revision)
+            if folder is None:
+                snapshot.check_model(repo, revisions.ask("model", repo, commit, brief.retry_policy).files)
+        except MlsgError as error:
+            return _why(error)
+        return ""
+
+    def _brief(self) -> Hub:
+        return replace(self, retry_policy=self.retry_policy.brief())
+
+    def _ask_commit(self, repo: str, revision: str, kind: Kind) -> str | None:
+        """What the hub says; None where it keeps failing and the cache knows an answer."""
+        try:
+            found = revisions.ask(kind, repo, revision, self.retry_policy).commit
+        except HubUnreachableError:
+            if revisions.cached(kind, repo, revision) is None:
+                raise
+            return None
+        with suppress(OSError):  # a read-only cache is still a cache
+            revisions.note_in_cache(kind, repo, revision, found)
+        return found
+
+    def _find_model(self, repo: str, revision: str) -> tuple[str, Path | None]:
+        """The commit of a model, and its folder where it is cached; HubUnreachableError when it is not available."""
+        commit = self.resolve(repo, revision, "model")
+        folder = snapshot.cached_model(repo, commit) if commit else None
+        if commit is None or (folder is None and not self.reachable()):
+            raise self._out_of_reach("model", repo, revision, "name a local folder")
+        return commit, folder
+
+    def _readable_commit(self, source: HubSource) -> str:
+        """The commit to read; HubUnreachableError when its rows are neither cached nor in reach."""
+        commit = self.resolve(source.path, source.revision)
+        if commit and (rows.cached_table(source, commit) or self.reachable()):
+            return commit
+        raise self._out_of_reach("dataset", source.path, source.revision, "read local files with --data-root")
+
+    def _out_of_reach(self, kind: Kind, repo: str, revision: str, instead: str) -> HubUnreachableError:
+        why = self.why_unreachable()
+        problem = f"{named(kind, repo, revision)} is not in the local cache and the hub is out of reach ({why})"
+        return HubUnreachableError(problem, f"connect to the network once, or {instead}")
+
+
+def _why(error: MlsgError) -> str:
+    return error.problem if isinstance(error, HubUnreachableError) else str(error)

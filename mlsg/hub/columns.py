@@ -1,4 +1,4 @@
-"""From raw rows to what a source declares: rows that `where` lets through, and the declared columns of each."""
+"""From raw rows to what a source declares: the rows that `where` selects, and the declared columns of each."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from mlsg.hub.errors import named
 if TYPE_CHECKING:
     from mlsg.config.catalog import HubSource
 
-_SHOWN = 12
+_VALUES_SHOWN = 12
 
 
-def picked(rows: Iterable[Mapping[str, Any]], source: HubSource) -> Iterator[dict[str, Any]]:
+def select_rows(rows: Iterable[Mapping[str, Any]], source: HubSource) -> Iterator[dict[str, Any]]:
     """The declared columns (all, where none is declared) of the rows whose values are those of `where`.
 
     A column `a.b` is field b of the table in column a; its key stays `a.b`. Values of `where` are compared as text.
-    Raises DataError for a field that is not there, and when there are rows but `where` lets none through.
+    Raises DataError for a field that does not exist, and when there are rows but `where` selects none.
     """
-    met: dict[str, set[str]] = {column: set() for column in source.where}
-    read = kept = 0
+    seen: dict[str, set[str]] = {column: set() for column in source.where}
+    any_row = any_selected = False
     for row in rows:
-        read += 1
+        any_row = True
         values = {column: str(_value(row, column, source)) for column in source.where}
         for column, value in values.items():
-            if len(met[column]) < _SHOWN:
-                met[column].add(value)
-        if all(values[column] == wanted for column, wanted in source.where.items()):
-            kept += 1
+            if len(seen[column]) < _VALUES_SHOWN:
+                seen[column].add(value)
+        if values == source.where:
+            any_selected = True
             yield {column: _value(row, column, source) for column in source.columns or row}
-    if read and not kept:
+    if any_row and not any_selected:
         wanted = " and ".join(f"{column} = {value}" for column, value in source.where.items())
-        seen = "; ".join(f"{column} is {', '.join(sorted(values))}" for column, values in met.items())
-        raise DataError(f"{_where(source)} has no row with {wanted}", f"mend `where` (seen: {seen})")
+        found = "; ".join(f"{column} is {', '.join(sorted(values))}" for column, values in seen.items())
+        raise DataError(f"{_where(source)} has no row with {wanted}", f"fix `where` (found: {found})")
 
 
 def top_columns(source: HubSource) -> list[str]:
-    """The table's own columns that `picked` looks at, without repetition; empty means all: `a.b` -> `a`."""
+    """The table's own columns that `select_rows` reads, without repetition; empty means all: `a.b` -> `a`."""
     if not source.columns:
         return []
     return list(dict.fromkeys(column.partition(".")[0] for column in (*source.columns, *source.where)))

@@ -1,21 +1,24 @@
-"""What the hub or its libraries object to, said in one line: which repository, what is wrong, what to do."""
+"""What the hub or its libraries object to, in one line: which repository, what is wrong, what to do."""
 
 from __future__ import annotations
 
 import errno
 import re
+import ssl
+import textwrap
+from collections.abc import Iterator
 from typing import Literal
 
 from mlsg.errors import DataError, HubUnreachableError, MlsgError, ModelError, nearest
 from mlsg.hub import libraries
-from mlsg.hub.retry import chain, reason, untrusted
 
 Kind = Literal["dataset", "model"]
 
 _NOUN = {"dataset": "data set", "model": "model"}
 _ERROR: dict[Kind, type[MlsgError]] = {"dataset": DataError, "model": ModelError}
 _WHERE = {"dataset": "the path in the catalog", "model": "the name"}
-_DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
+_CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
+_LONGEST_REASON = 200
 
 
 def named(kind: Kind, repo: str, revision: str = "") -> str:
@@ -23,31 +26,25 @@ def named(kind: Kind, repo: str, revision: str = "") -> str:
     return f"{_NOUN[kind]} {repo}" + (f" ({revision[:12]})" if revision else "")
 
 
-def refuse(kind: Kind, problem: str, remedy: str) -> MlsgError:
-    """The error of this kind of repository."""
-    return _ERROR[kind](problem, remedy)
-
-
-def in_one_line(error: Exception, kind: Kind, repo: str, revision: str) -> MlsgError | None:
-    """The error that a user can act on, or None where `error` is none of the hub's refusals."""
-    complaint = untrusted(error)
-    if complaint is not None:
-        problem = (
-            f"{libraries.endpoint()} shows a certificate that is not trusted ({complaint.verify_message.rstrip('.')})"
-        )
+def user_error(error: BaseException, kind: Kind, repo: str, revision: str) -> MlsgError | None:
+    """The error that a user can act on, or None where `error` is not an objection of the hub."""
+    certificate = untrusted_certificate(error)
+    if certificate is not None:
+        why = certificate.verify_message.rstrip(".")
         return HubUnreachableError(
-            problem, "set SSL_CERT_FILE to the certificates of your network, or mend HF_ENDPOINT"
+            f"{libraries.endpoint()} shows a certificate that is not trusted ({why})",
+            "set SSL_CERT_FILE to the certificates of your network, or fix HF_ENDPOINT",
         )
     for each in chain(error):
         if isinstance(each, MlsgError):
             return each
-        said = _no_access(each, kind, repo) or _no_such_thing(each, kind, repo, revision) or _no_room(each, kind, repo)
-        if said is not None:
-            return said
+        objection = _no_access(each, kind, repo) or _not_found(each, kind, repo, revision) or _no_room(each, kind, repo)
+        if objection is not None:
+            return objection
     return None
 
 
-def unreadable(error: Exception, repo: str, config: str | None, split: str) -> MlsgError:
+def unreadable_data_set(error: Exception, repo: str, config: str | None, split: str) -> MlsgError:
     """What `datasets` says of a configuration, a split or a file that it cannot read, in one line."""
     text, what = str(error), named("dataset", repo)
     if "BuilderConfig" in text:
@@ -59,38 +56,67 @@ def unreadable(error: Exception, repo: str, config: str | None, split: str) -> M
     return DataError(f"{what} cannot be read: {reason(error)}", "declare another data set or revision")
 
 
+def reason(error: BaseException) -> str:
+    """The error in a few words: `it answers 503`, `Connection refused`, `The read operation timed out`."""
+    for each in chain(error):
+        status = status_of(each)
+        if status is not None:
+            return f"it answers {status}"
+    root = list(chain(error))[-1]
+    text = re.sub(r"^\[Errno -?\d+\] ", "", str(root).strip())
+    first = next(iter(text.splitlines()), "")
+    return textwrap.shorten(first.rstrip("."), _LONGEST_REASON, placeholder=" ...") or type(root).__name__
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """An error and what it was raised from, outermost first."""
+    current: BaseException | None = error
+    while current is not None:
+        yield current
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+
+
+def untrusted_certificate(error: BaseException) -> ssl.SSLCertVerificationError | None:
+    """The certificate error that an error comes from; the HTTP library hides it among suppressed causes."""
+    current: BaseException | None = error
+    while current is not None and not isinstance(current, ssl.SSLCertVerificationError):
+        current = current.__cause__ or current.__context__
+    return current
+
+
+def status_of(error: BaseException) -> int | None:
+    """The HTTP status of the response that an error was raised for, or None."""
+    return getattr(getattr(error, "response", None), "status_code", None)
+
+
 def _no_access(error: BaseException, kind: Kind, repo: str) -> MlsgError | None:
     from huggingface_hub.errors import GatedRepoError
 
-    if not isinstance(error, GatedRepoError) and _status(error) != 403:
+    if not isinstance(error, GatedRepoError) and status_of(error) != 403:
         return None
     page = f"{libraries.endpoint()}/{'datasets/' if kind == 'dataset' else ''}{repo}"
-    return refuse(kind, f"{named(kind, repo)} is gated", f"accept its terms at {page} and set HF_TOKEN")
+    return _ERROR[kind](f"{named(kind, repo)} is gated", f"accept its terms at {page} and set HF_TOKEN")
 
 
-def _no_such_thing(error: BaseException, kind: Kind, repo: str, revision: str) -> MlsgError | None:
+def _not_found(error: BaseException, kind: Kind, repo: str, revision: str) -> MlsgError | None:
     from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
     if isinstance(error, RevisionNotFoundError):
-        return refuse(kind, f"{named(kind, repo)} has no revision {revision}", "give a branch, a tag or a full commit")
+        return _ERROR[kind](f"{named(kind, repo)} has no revision {revision}", "give a branch, a tag or a full commit")
     if isinstance(error, HFValidationError):
-        return refuse(kind, f'"{repo}" is no {_NOUN[kind]} of the hub', f"check {_WHERE[kind]}: owner/name")
-    if isinstance(error, RepositoryNotFoundError) or _status(error) in {401, 404}:
+        return _ERROR[kind](f'"{repo}" is not the name of a {_NOUN[kind]}', f"check {_WHERE[kind]}: owner/name")
+    if isinstance(error, RepositoryNotFoundError) or status_of(error) in {401, 404}:
         problem = f"{named(kind, repo)} is not on {libraries.endpoint()}, or is private"
-        return refuse(kind, problem, f"check {_WHERE[kind]}; for a private one set HF_TOKEN")
+        return _ERROR[kind](problem, f"check {_WHERE[kind]}; for a private one set HF_TOKEN")
     return None
 
 
 def _no_room(error: BaseException, kind: Kind, repo: str) -> MlsgError | None:
-    if not isinstance(error, OSError) or error.errno not in _DISK_FAULTS:
+    if not isinstance(error, OSError) or error.errno not in _CANNOT_WRITE:
         return None
     place = error.filename or libraries.hub_cache()
-    problem = f"{named(kind, repo)} cannot be kept ({place}: {error.strerror})"
-    return refuse(kind, problem, "free some space there, or set HF_HOME to another folder")
-
-
-def _status(error: BaseException) -> int | None:
-    return getattr(getattr(error, "response", None), "status_code", None)
+    problem = f"{named(kind, repo)} cannot be stored ({place}: {error.strerror})"
+    return _ERROR[kind](problem, "free some space there, or set HF_HOME to another folder")
 
 
 def _listed(text: str) -> list[str]:

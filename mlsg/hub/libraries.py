@@ -1,7 +1,7 @@
 """The hub's own libraries, imported when first needed and kept quiet, and what they read from HF_* variables.
 
 `huggingface_hub` reads HF_ENDPOINT, HF_HOME, HF_HUB_CACHE and HF_HUB_OFFLINE when it is imported; its constants are
-what counts, so they are asked here and not the environment. They are cheap; `datasets` costs most of a second.
+what counts, so they are read here and not the environment. They are cheap to import; `datasets` takes most of a second.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import sys
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 _TRUE = {"1", "ON", "YES", "TRUE"}
 
@@ -23,7 +24,7 @@ def endpoint() -> str:
 
 
 def offline_because() -> str:
-    """Why the network must not be asked, or "": `HF_HUB_OFFLINE is set`."""
+    """Why the network must not be used, or "": `HF_HUB_OFFLINE is set`."""
     from huggingface_hub import constants
 
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE"):
@@ -33,14 +34,14 @@ def offline_because() -> str:
 
 
 def hub_cache() -> Path:
-    """Where the hub's files are kept as they were fetched."""
+    """Where the hub's files are kept as they were downloaded."""
     from huggingface_hub import constants
 
     return Path(constants.HF_HUB_CACHE)
 
 
 def datasets_cache() -> Path:
-    """Where `datasets` keeps its tables; asked without importing it."""
+    """Where `datasets` keeps its tables; found without importing it."""
     if "datasets" in sys.modules:
         return Path(datasets().config.HF_DATASETS_CACHE)
     from huggingface_hub import constants
@@ -51,22 +52,22 @@ def datasets_cache() -> Path:
 @cache
 def hub() -> ModuleType:
     """`huggingface_hub`, without progress bars, and without warnings unless HF_HUB_VERBOSITY asks for them."""
-    import huggingface_hub
-    from huggingface_hub.utils import disable_progress_bars, logging
+    import huggingface_hub.utils
 
+    utils: Any = huggingface_hub.utils
     if "HF_HUB_DISABLE_PROGRESS_BARS" not in os.environ:
-        disable_progress_bars()
+        utils.disable_progress_bars()
     if "HF_HUB_VERBOSITY" not in os.environ:
-        logging.set_verbosity_error()
+        utils.logging.set_verbosity_error()
     return huggingface_hub
 
 
 @cache
-def datasets() -> ModuleType:
+def datasets() -> Any:
     """`datasets`, quiet in the same way (DATASETS_VERBOSITY), and without its own retries or its download counter.
 
-    Its retries wait up to nine minutes without a word and would multiply with ours (`mlsg.hub.retry`); its counter
-    asks a host beside the hub for every data set, which a mirror's user does not expect.
+    Its retries wait up to nine minutes silently and would multiply with ours (`mlsg.hub.retry`); its counter asks
+    another host than the hub for every data set, which users of a mirror do not expect.
     """
     hub()
     import datasets

@@ -1,26 +1,24 @@
-"""Faults that pass by themselves, and how long to wait for that: 429, 5xx, broken lines, time-outs."""
+"""Transient errors, and how long to wait before the next try: 429, 5xx, broken connections, time-outs."""
 
 from __future__ import annotations
 
-import ssl
-import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
 from mlsg.console import note
 from mlsg.errors import HubUnreachableError
 from mlsg.hub import connectivity, libraries
+from mlsg.hub.errors import chain, reason, status_of, untrusted_certificate
 
 T = TypeVar("T")
 
-_LONGEST_REASON = 200
-_PASSING_STATUS = {408, 429, 500, 502, 503, 504}
+_TRANSIENT_STATUS = {408, 429, 500, 502, 503, 504}
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How often to try, and the wait before the second try in seconds, which doubles with each further one."""
 
     tries: int = 5
@@ -28,96 +26,65 @@ class Patience:
     longest_wait: float = 30.0
 
     def wait(self, failures: int, error: BaseException) -> float:
-        """Seconds to wait after so many failures in a row; what the server asks for counts, up to the longest wait."""
+        """Seconds to wait after that many failures in a row; a Retry-After counts, up to the longest wait."""
         asked = _retry_after(error) if self.first_wait else 0.0
-        return min(self.longest_wait, max(asked, self.first_wait * 2 ** (failures - 1)))
+        return min(self.longest_wait, max(asked, self.first_wait * 2.0 ** (failures - 1)))
 
-    def shorter(self) -> Patience:
+    def brief(self) -> RetryPolicy:
         """For a question whose answer is wanted within seconds."""
-        return Patience(min(self.tries, 3), self.first_wait / 2, 2.0)
+        return RetryPolicy(min(self.tries, 3), self.first_wait / 2, 2.0)
 
 
 class FellBackError(ConnectionError):
     """`datasets` could not reach the hub and took another cached revision than the one asked for."""
 
 
-def retry_while_passing(action: Callable[[], T], what: str, patience: Patience) -> T:
-    """The result of `action`, tried again while its faults are passing ones.
+def retry(action: Callable[[], T], what: str, policy: RetryPolicy) -> T:
+    """The result of `action`, tried again after transient errors.
 
-    Raises HubUnreachableError when they do not pass; whether the hub is there at all is then asked anew.
+    Raises HubUnreachableError after the last try; whether the hub answers at all is then asked anew.
     """
     failures = 0
     while True:
         try:
             return action()
         except Exception as error:
-            if not is_passing(error):
+            if not is_transient(error):
                 raise
             failures += 1
-            pause(failures, error, what, patience)
+            wait_or_give_up(failures, error, what, policy)
 
 
-def pause(failures: int, error: BaseException, what: str, patience: Patience) -> None:
-    """Wait before the next try, saying so; raises HubUnreachableError when there have been enough."""
+def wait_or_give_up(failures: int, error: BaseException, what: str, policy: RetryPolicy) -> None:
+    """Wait before the next try, saying so; raises HubUnreachableError when there is none left."""
     why = reason(error)
-    if failures >= patience.tries:
-        connectivity.ask_again(libraries.endpoint())
+    if failures >= policy.tries:
+        connectivity.forget_answer(libraries.endpoint())
         raise HubUnreachableError(
             f"{what}: the hub fails after {failures} tries ({why})", "try again later, or check the network"
         ) from error
-    seconds = patience.wait(failures, error)
+    seconds = policy.wait(failures, error)
     if seconds:
         note(f"{what}: {why}; trying again in {seconds:g} s")
         time.sleep(seconds)
 
 
-def is_passing(error: BaseException) -> bool:
+def is_transient(error: BaseException) -> bool:
     """Whether trying again may help."""
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
-    from huggingface_hub.utils import httpx
 
-    if untrusted(error) is not None:
+    # httpx in version 1 of huggingface_hub, httpx2 in version 2; it exports both by this name.
+    broken = (libraries.hub().utils.httpx.TransportError, LocalEntryNotFoundError, ConnectionError, TimeoutError)
+    if untrusted_certificate(error) is not None:
         return False
     for each in chain(error):
         if isinstance(each, HfHubHTTPError):
-            return _status(each) in _PASSING_STATUS
+            return status_of(each) in _TRANSIENT_STATUS
         if isinstance(each, OfflineModeIsEnabled):
             return False
-        if isinstance(each, (httpx.TransportError, LocalEntryNotFoundError, ConnectionError, TimeoutError)):
+        if isinstance(each, broken):
             return True
     return False
-
-
-def reason(error: BaseException) -> str:
-    """The fault in a few words: `503 Service Unavailable`, `read timed out`."""
-    for each in chain(error):
-        status = _status(each)
-        if status is not None:
-            return f"it answers {status}"
-    root = list(chain(error))[-1]
-    text = str(root).strip().splitlines()[0] if str(root).strip() else ""
-    return textwrap.shorten(text.rstrip("."), _LONGEST_REASON, placeholder=" ...") or type(root).__name__
-
-
-def chain(error: BaseException) -> Iterator[BaseException]:
-    """An error and what it was raised from, outermost first."""
-    current: BaseException | None = error
-    while current is not None:
-        yield current
-        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
-
-
-def untrusted(error: BaseException) -> ssl.SSLCertVerificationError | None:
-    """The complaint about a certificate that an error comes from; the HTTP library hides it among suppressed causes."""
-    current: BaseException | None = error
-    while current is not None and not isinstance(current, ssl.SSLCertVerificationError):
-        current = current.__cause__ or current.__context__
-    return current
-
-
-def _status(error: BaseException) -> int | None:
-    response = getattr(error, "response", None)
-    return getattr(response, "status_code", None)
 
 
 def _retry_after(error: BaseException) -> float:

@@ -1,26 +1,66 @@
-"""Which commit a branch meant when it was first used: `<workspace>/revisions.json`.
+"""What a revision of a repository means: as the hub says now, as its cache last saw it, as this workspace recorded it.
 
-A branch moves on; a workspace does not follow it. The first answer is written down under a lock and holds from then
-on. The commit is also noted as the branch's in the hub's own cache, as the hub's libraries do, so that a new workspace
-finds it offline.
+A branch moves on; a workspace does not follow it. The first answer is recorded in `<workspace>/revisions.json` under a
+lock and holds from then on. The commit is also noted as the branch's in the hub's own cache, as the hub's libraries do,
+so that a new workspace finds it offline.
 """
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from filelock import FileLock
 
-from mlsg.cache.files import read_json, readable_json, remove_leftovers, write_atomically
+from mlsg.cache.files import read_json, readable_json, remove_temporary_files, write_atomically
+from mlsg.cache.workspace import writing
 from mlsg.errors import SettingError
 from mlsg.hub import libraries
-from mlsg.hub.repositories import is_commit
-
-if TYPE_CHECKING:
-    from mlsg.hub.errors import Kind
+from mlsg.hub.errors import Kind, named, user_error
+from mlsg.hub.retry import RetryPolicy, retry
 
 FILE = "revisions.json"
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Repository:
+    """One repository at one commit."""
+
+    repo: str
+    commit: str
+    files: tuple[str, ...]
+
+
+def is_commit(revision: str) -> bool:
+    """Whether `revision` is a full commit, which never changes its meaning."""
+    return _COMMIT.fullmatch(revision) is not None
+
+
+@lru_cache(maxsize=256)
+def ask(kind: Kind, repo: str, revision: str, policy: RetryPolicy) -> Repository:
+    """What the hub says now: the full commit and the names of its files; asked again after transient errors.
+
+    Raises DataError or ModelError for a repository or revision that does not exist or is not open to this user, and
+    HubUnreachableError.
+    """
+    api = libraries.hub().HfApi(library_name="mlsg")
+
+    def repo_info() -> Any:
+        return api.repo_info(repo, repo_type=kind, revision=revision, timeout=_SECONDS)
+
+    try:
+        info = retry(repo_info, named(kind, repo, revision), policy)
+    except Exception as error:
+        objection = user_error(error, kind, repo, revision)
+        if objection is None or objection is error:
+            raise
+        raise objection from None
+    return Repository(repo, info.sha, tuple(sorted(sibling.rfilename for sibling in info.siblings or ())))
 
 
 def recorded(workspace: Path | None, kind: Kind, repo: str, revision: str) -> str | None:
@@ -31,22 +71,23 @@ def recorded(workspace: Path | None, kind: Kind, repo: str, revision: str) -> st
 
 
 def record(workspace: Path | None, kind: Kind, repo: str, revision: str, commit: str) -> str:
-    """Write a commit down and return the one that holds: an earlier one, if another process was first."""
+    """Record a commit and return the one that holds: an earlier one, if another process was first.
+
+    Raises SettingError when the workspace cannot be written.
+    """
     if workspace is None:
         return commit
-    try:
+    path = workspace / FILE
+    with writing(workspace):
         (workspace / "locks").mkdir(parents=True, exist_ok=True)
         with FileLock(workspace / "locks" / f"{FILE}.lock"):
-            entries = _read(workspace / FILE)
+            entries = _read(path)
             branches = entries.setdefault(kind, {}).setdefault(repo, {})
             if revision not in branches:
                 branches[revision] = commit
-                remove_leftovers(workspace / FILE)
-                write_atomically(workspace / FILE, readable_json(_sorted(entries)))
+                remove_temporary_files(path)
+                write_atomically(path, readable_json(_sorted(entries)))
             return branches[revision]
-    except OSError as error:
-        problem = f"the workspace {workspace} cannot be written: {error.strerror}"
-        raise SettingError(problem, "free some space there, or name another folder with --workspace") from error
 
 
 def cached(kind: Kind, repo: str, revision: str) -> str | None:
@@ -73,7 +114,8 @@ def _reference(kind: Kind, repo: str, revision: str) -> Path:
     return repository_folder(kind, repo) / "refs" / revision
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> dict[str, dict[str, dict[str, str]]]:
+    """Kind -> repository -> branch or tag -> commit."""
     try:
         entries = read_json(path)
     except FileNotFoundError:
@@ -85,5 +127,5 @@ def _read(path: Path) -> dict[str, Any]:
     return entries
 
 
-def _sorted(entries: dict[str, Any]) -> dict[str, Any]:
-    return {kind: {repo: entries[kind][repo] for repo in sorted(entries[kind])} for kind in sorted(entries)}
+def _sorted(entries: dict[str, dict[str, dict[str, str]]]) -> dict[str, dict[str, dict[str, str]]]:
+    return {kind: dict(sorted(repos.items())) for kind, repos in sorted(entries.items())}

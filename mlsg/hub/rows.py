@@ -1,30 +1,69 @@
-"""Rows of a data set at a pinned revision: from the cache where they are, else fetched once by `datasets`."""
+"""Rows of a data set at a pinned revision: from the cache of `datasets`, downloaded by it, or streamed.
+
+The cache is searched by commit, without importing `datasets`: that library, when offline, takes the newest cached
+revision whatever was asked for. A table is downloaded to `<cache>/<owner>___<name>/<configuration>/<version>/<commit>/`
+and its folder appears in one rename, so what is there is whole.
+
+`datasets` can say where a stream stands and continue from there, at the cost of reading the current file again. That
+position is saved every 1,000 rows; after a transient error the stream is opened anew there and the rows since then are
+skipped, so that a broken connection neither loses nor doubles a row.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlsg.errors import DataError, MlsgError
 from mlsg.hub import libraries
-from mlsg.hub.columns import check_columns, picked, top_columns
-from mlsg.hub.errors import in_one_line, named, unreadable
-from mlsg.hub.repositories import Repository, ask
-from mlsg.hub.retry import FellBackError, Patience, retry_while_passing
-from mlsg.hub.tables import UNNAMED, cached_table, read_table
+from mlsg.hub.columns import check_columns, select_rows, top_columns
+from mlsg.hub.errors import named, unreadable_data_set, user_error
+from mlsg.hub.retry import FellBackError, RetryPolicy, is_transient, retry, wait_or_give_up
+from mlsg.hub.revisions import Repository, ask, repository_folder
 
 if TYPE_CHECKING:
     from mlsg.config.catalog import HubSource
 
+_UNNAMED = (None, "", "default")
+"""Configurations that are asked for without a name, so that the data set's own default one is taken."""
+
 _BATCH = 1000
+_SAVE_EVERY = 1000
 _READERS = {"arrow", "csv", "json", "parquet", "text"}
 """Modules of `datasets` that read plain tables; others unpickle, decode media or walk archives."""
 
 _OURS = (AttributeError, NameError, ImportError, MemoryError)
-"""Beside these, what `datasets` raises comes from the data set: its readers raise errors of all kinds."""
+"""Besides these, what `datasets` raises comes from the data set: its readers raise errors of all kinds."""
 
 
-def check(repository: Repository) -> None:
+def read_rows(source: HubSource, commit: str, policy: RetryPolicy) -> Iterator[Mapping[str, Any]]:
+    """The selected rows of one split, in its order. Raises DataError and HubUnreachableError before the first row."""
+    files = cached_table(source, commit)
+    if files:
+        datasets = libraries.datasets()  # it maps these files into memory
+        table = datasets.concatenate_datasets([datasets.Dataset.from_file(str(path)) for path in files])
+    else:
+        table = _with_builder(source, commit, policy, lambda builder: _prepared(builder, source))
+    check_columns(table.column_names, source)
+    wanted = top_columns(source)
+    return select_rows(_plain_rows(table.select_columns(wanted) if wanted else table), source)
+
+
+def read_stream(source: HubSource, commit: str, policy: RetryPolicy) -> Iterator[Mapping[str, Any]]:
+    """The selected rows of one split, in its order; from the cache, if `datasets` has all of it.
+
+    Raises DataError and HubUnreachableError, at the start or when the connection keeps breaking.
+    """
+    if cached_table(source, commit):
+        return read_rows(source, commit, policy)
+    return select_rows(_unbroken(_opened(source, commit, policy), source, commit, policy), source)
+
+
+def refuse_scripts(repository: Repository) -> None:
     """Raise DataError when the repository is a program that would have to be run."""
     script = f"{repository.repo.rpartition('/')[2]}.py"
     if script in repository.files:
@@ -32,44 +71,44 @@ def check(repository: Repository) -> None:
         raise DataError(problem, "declare a data set that is stored as parquet, csv or JSON lines")
 
 
-def read_rows(source: HubSource, commit: str, patience: Patience) -> Iterator[Mapping[str, Any]]:
-    """The picked rows of one split, in its order. Raises DataError and HubUnreachableError before the first row."""
-    files = cached_table(source, commit)
-    table = (
-        read_table(files) if files else fetched(source, commit, patience, lambda builder: _prepared(builder, source))
-    )
-    check_columns(table.column_names, source)
-    wanted = top_columns(source)
-    return picked(_plain_rows(table.select_columns(wanted) if wanted else table), source)
+def cached_table(source: HubSource, commit: str) -> list[Path]:
+    """The Arrow files of a split at a commit, in order; empty when they are not in the cache."""
+    folder = _table_folder(source, commit)
+    if folder is None:
+        return []
+    stem = folder.parts[-4].rpartition("___")[2]
+    shard = re.compile(rf"{re.escape(stem)}-{re.escape(source.split)}(?:-\d{{5}}-of-(\d{{5}}))?\.arrow")
+    found = [(path, match) for path in sorted(folder.iterdir()) if (match := shard.fullmatch(path.name))]
+    declared = int(found[0][1].group(1) or 1) if found else 0
+    return [path for path, _ in found] if len(found) == declared else []
 
 
-def fetched(source: HubSource, commit: str, patience: Patience, use: Any) -> Any:
-    """`use(builder)` for the builder of `datasets` at this very commit; every objection in one line."""
-    check(ask("dataset", source.path, commit, patience))
-    what = named("dataset", source.path)
+def _with_builder(source: HubSource, commit: str, policy: RetryPolicy, use: Any) -> Any:
+    """`use(builder)` for the builder of `datasets` at exactly this commit; every objection in one line."""
+    refuse_scripts(ask("dataset", source.path, commit, policy))
     try:
-        return retry_while_passing(lambda: use(_builder(source, commit)), what, patience)
+        return retry(lambda: use(_builder(source, commit)), named("dataset", source.path), policy)
     except MlsgError:
         raise
     except Exception as error:
-        raise objection(error, source, commit) from error
+        raise _objection(error, source, commit) from error
 
 
-def objection(error: Exception, source: HubSource, commit: str) -> Exception:
-    """What the hub or `datasets` objects to, as one line; a fault of ours is given back as it is."""
-    said = in_one_line(error, "dataset", source.path, commit)
-    if said is None and not isinstance(error, _OURS):
-        return unreadable(error, source.path, source.config, source.split)
-    return said or error
+def _objection(error: Exception, source: HubSource, commit: str) -> Exception:
+    """What the hub or `datasets` objects to, as one line; a bug in mlsg is given back as it is."""
+    objection = user_error(error, "dataset", source.path, commit)
+    if objection is None and not isinstance(error, _OURS):
+        return unreadable_data_set(error, source.path, source.config, source.split)
+    return objection or error
 
 
 def _builder(source: HubSource, commit: str) -> Any:
     # The prefix keeps a folder of the same name in the current directory from being taken for the data set.
     builder = libraries.datasets().load_dataset_builder(
-        f"hf://datasets/{source.path}", None if source.config in UNNAMED else source.config, revision=commit
+        f"hf://datasets/{source.path}", None if source.config in _UNNAMED else source.config, revision=commit
     )
     if builder.hash != commit:
-        raise FellBackError("the hub was lost")
+        raise FellBackError("the connection to the hub was lost")
     reader = type(builder).__module__.rpartition(".")[2]
     if reader not in _READERS:
         problem = f"{named('dataset', source.path)} is stored as {reader}"
@@ -87,3 +126,89 @@ def _plain_rows(table: Any) -> Iterator[dict[str, Any]]:
         names = list(batch)
         for values in zip(*batch.values(), strict=True):
             yield dict(zip(names, values, strict=True))
+
+
+@dataclass
+class _Position:
+    """How far a stream has come: the saved state, and the rows delivered since."""
+
+    state: Any = None
+    since: int = 0
+
+
+def _opened(source: HubSource, commit: str, policy: RetryPolicy) -> Any:
+    return _with_builder(source, commit, policy, lambda builder: builder.as_streaming_dataset(split=source.split))
+
+
+def _unbroken(stream: Any, source: HubSource, commit: str, policy: RetryPolicy) -> Iterator[Mapping[str, Any]]:
+    position, failures, checked = _Position(), 0, False
+    while True:
+        try:
+            for row in _rows_from(stream, position):
+                if not checked:
+                    check_columns(row, source)
+                    checked = True
+                failures = 0
+                yield row
+            return
+        except Exception as error:
+            if not is_transient(error):
+                raise _objection(error, source, commit) from error
+            failures += 1
+            wait_or_give_up(failures, error, named("dataset", source.path), policy)
+        stream = _opened(source, commit, policy)
+
+
+def _rows_from(stream: Any, position: _Position) -> Iterator[Mapping[str, Any]]:
+    """Rows of a newly opened stream from `position` on, which moves with them."""
+    if position.state is not None:
+        stream.load_state_dict(position.state)
+    for row in islice(stream, position.since, None):
+        position.since += 1
+        if position.since == _SAVE_EVERY:
+            position.state, position.since = stream.state_dict(), 0
+        yield row
+
+
+def _table_folder(source: HubSource, commit: str) -> Path | None:
+    """The one folder of the configuration at the commit."""
+    found: dict[str, Path] = {}
+    for data_set in _data_set_folders(source.path):
+        found.update({path.parts[-3]: path for path in data_set.glob(f"*/*/{commit}") if path.is_dir()})
+    if source.config not in _UNNAMED:
+        return found.get(str(source.config))
+    name = _default_configuration(source.path, commit)
+    if name or "default" in found:
+        return found.get(name or "default")
+    # A data set that declares no configurations has only one, whatever it is called.
+    return next(iter(found.values())) if len(found) == 1 else None
+
+
+def _data_set_folders(path: str) -> list[Path]:
+    """Where tables of a data set may lie; `datasets` spells `STSBenchmarkv2` as `sts_benchmarkv2`."""
+    owner, _, name = path.rpartition("/")
+    cache, prefix = libraries.datasets_cache(), f"{owner}___" if owner else ""
+    if not cache.is_dir():
+        return []
+    names = (entry for entry in cache.iterdir() if entry.is_dir() and entry.name.startswith(prefix))
+    return [entry for entry in names if _plain(entry.name.removeprefix(prefix)) == _plain(name)]
+
+
+def _default_configuration(path: str, commit: str) -> str:
+    """The configuration that the data set's card makes the default one, or "" where it declares none."""
+    card = repository_folder("dataset", path) / "snapshots" / commit / "README.md"
+    if not card.is_file():
+        return ""
+    try:
+        declared = libraries.hub().metadata_load(card) or {}
+    except Exception:  # of the YAML library, which is not ours to import; `datasets` says so when it is asked
+        return ""
+    configurations = declared.get("configs") or []
+    for entry in configurations:
+        if len(configurations) == 1 or entry.get("default") or entry.get("config_name") == "default":
+            return str(entry.get("config_name", "default"))
+    return ""
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", "").lower()

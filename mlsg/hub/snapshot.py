@@ -9,10 +9,9 @@ from pathlib import Path, PurePosixPath
 
 from mlsg.errors import MlsgError, ModelError
 from mlsg.hub import libraries
-from mlsg.hub.errors import in_one_line, named
-from mlsg.hub.repositories import ask
-from mlsg.hub.retry import Patience, retry_while_passing
-from mlsg.hub.revisions import repository_folder
+from mlsg.hub.errors import named, user_error
+from mlsg.hub.retry import RetryPolicy, retry
+from mlsg.hub.revisions import ask, repository_folder
 
 _WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors")
 _INDEX = "model.safetensors.index.json"
@@ -35,27 +34,25 @@ def cached_model(repo: str, commit: str) -> Path | None:
     return folder if weights and indexed <= weights else None
 
 
-def fetched_model(repo: str, commit: str, patience: Patience) -> Path:
-    """Fetch what is needed of a model and return its folder in the cache.
+def download_model(repo: str, commit: str, policy: RetryPolicy) -> Path:
+    """Download what is needed of a model and return its folder in the cache.
 
-    Raises ModelError for a repository that is no model or has only pickled weights, and HubUnreachableError.
+    Raises ModelError for a repository that is not a model or has only pickled weights, and HubUnreachableError.
     """
-    files = ask("model", repo, commit, patience).files
+    files = ask("model", repo, commit, policy).files
     check_model(repo, files)
     wanted = wanted_files(files)
     download = libraries.hub().snapshot_download
     try:
-        folder = retry_while_passing(
-            lambda: download(repo, revision=commit, allow_patterns=wanted), named("model", repo), patience
-        )
+        what = named("model", repo)
+        return Path(retry(lambda: download(repo, revision=commit, allow_patterns=wanted), what, policy))
     except MlsgError:
         raise
     except Exception as error:
-        said = in_one_line(error, "model", repo, commit)
-        if said is None:
+        objection = user_error(error, "model", repo, commit)
+        if objection is None:
             raise
-        raise said from error
-    return Path(folder)
+        raise objection from error
 
 
 def wanted_files(files: Iterable[str]) -> list[str]:

@@ -26,7 +26,7 @@ from torch import Tensor
 from mlsg import console
 from mlsg.cache.artefact import Artefact, Request
 from mlsg.cache.files import sync
-from mlsg.cache.shared_work import do_shared_work, help_shared_work
+from mlsg.cache.shared_work import build_parts, help_build_parts
 from mlsg.objectives.interface import Batch, CacheKey, TrainingText
 from mlsg.objectives.views import GuideViews
 
@@ -92,7 +92,7 @@ def stored_views(
 
     def make(folder: Path, scratch: Path) -> Mapping[str, Any]:
         with console.progress("views", len(order), "sentences") as bar:
-            for number in do_shared_work(scratch, names, lambda number: compute(scratch, number)):
+            for number in build_parts(scratch, names, lambda number: compute(scratch, number)):
                 bar.advance(len(parts[number]))
         for name in names:
             (scratch / name).rename(folder / name)
@@ -106,10 +106,10 @@ def stored_views(
         partial.rename(scratch / names[number])
         sync(scratch)
 
-    def assist(scratch: Path) -> bool:
-        return help_shared_work(scratch, names, lambda number: compute(scratch, number))
+    def help_make(scratch: Path) -> bool:
+        return help_build_parts(scratch, names, lambda number: compute(scratch, number))
 
-    artefact = origin.workspace.build(request, make, assist=assist)
+    artefact = origin.workspace.build(request, make, help_make=help_make)
     places = np.empty(len(order), dtype=np.int64)
     places[guide.text.groups[order]] = np.arange(len(order))
     return StoredViews(_mapped(artefact), places[guide.text.groups], layers, guide.device)

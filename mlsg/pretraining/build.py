@@ -31,6 +31,7 @@ from mlsg.pretraining.loop import Run, State, fit
 from mlsg.pretraining.network import make_network
 from mlsg.pretraining.preparing import prepare_text
 from mlsg.pretraining.saving import save_model, write_model
+from mlsg.pretraining.settings import pretrain_settings
 from mlsg.pretraining.tokenizer import SPECIAL, continues, wrapped
 
 _CHECKPOINT_SECONDS = 240.0
@@ -55,9 +56,7 @@ def build(
     Raises SettingError for settings that do not fit together or are not those that `out` was begun with, DataError for
     text that cannot be read or is not there, DivergedError.
     """
-    settings = recipe.pretrain
-    if settings is None:
-        raise SettingError(f"recipe {recipe.name} has no [pretrain]", 'name one that has, such as "starter"')
+    settings = pretrain_settings(recipe)
     _check(settings.lengths, settings.length_shares, settings.width, settings.heads)
     final = out / "model"
     folder = find_corpora(text, settings.languages)

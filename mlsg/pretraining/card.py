@@ -11,10 +11,10 @@ import torch
 
 from mlsg import __version__
 from mlsg.cache.files import readable_json
-from mlsg.config.recipes import PretrainSettings
 from mlsg.config.settings import meanings, table_of
 from mlsg.pretraining.licences import NOT_STATED, licences
 from mlsg.pretraining.loop import State
+from mlsg.pretraining.settings import PretrainSettings
 from mlsg.pretraining.store import Store
 
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlsg.config.recipes import PretrainSettings
 from mlsg.pretraining.masking import mask_words
 from mlsg.pretraining.passages import SPECIALS, Deck, passages
+from mlsg.pretraining.settings import PretrainSettings
 from mlsg.pretraining.store import Store
 from mlsg.pretraining.tokenizer import CLS, PAD, SEP
 from mlsg.train.draws import seed_of

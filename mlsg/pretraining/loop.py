@@ -19,13 +19,13 @@ from accelerate import Accelerator
 from transformers import BertForPreTraining
 
 from mlsg import console
-from mlsg.config.recipes import PretrainSettings
 from mlsg.errors import DivergedError
 from mlsg.model.precision import autocast
 from mlsg.pretraining.checkpoints import latest_checkpoint, save_checkpoint
 from mlsg.pretraining.inputs import Batch, Inputs
 from mlsg.pretraining.network import Losses, losses
 from mlsg.pretraining.optimiser import Optimiser
+from mlsg.pretraining.settings import PretrainSettings
 
 _LOOK_EVERY = 10
 """Steps between two looks at the losses: each look waits for the device."""

@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import BertConfig, BertForPreTraining
 
-from mlsg.config.recipes import PretrainSettings
 from mlsg.pretraining.head import asked_loss
 from mlsg.pretraining.inputs import Batch
+from mlsg.pretraining.settings import PretrainSettings
 from mlsg.pretraining.tokenizer import PAD
 from mlsg.train.draws import seed_of
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from mlsg.config.recipes import PretrainSettings
 from mlsg.pretraining.muon import Muon
+from mlsg.pretraining.settings import PretrainSettings
 from mlsg.train.optimiser import make_moments, moments, restore_moments
 
 _BETAS = (0.9, 0.98)

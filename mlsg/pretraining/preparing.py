@@ -18,10 +18,10 @@ from tokenizers import Tokenizer
 
 from mlsg import console
 from mlsg.cache.files import sync
-from mlsg.config.recipes import PretrainSettings
 from mlsg.errors import DataError
 from mlsg.pretraining.corpora import Folder, TextFile, read_pairs, read_text
 from mlsg.pretraining.evaluation import EvaluationTexts, evaluation_texts
+from mlsg.pretraining.settings import PretrainSettings
 from mlsg.pretraining.store import Store, load_store, save_store
 from mlsg.pretraining.tokenizer import UNK, token_ids, train_tokenizer
 from mlsg.text.normalise import normalise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from mlsg import console, objectives
@@ -19,15 +19,15 @@ def print_recipes() -> None:
     console.table("Recipes (mlsg run NAME, mlsg show NAME)", ["recipe", "what it does"], rows)
 
 
-def print_recipe(name: str, assignments: Sequence[str]) -> None:
+def print_recipe(recipe: Recipe) -> None:
     """One recipe with all its settings, on stdout; it can be saved as a TOML and run."""
-    console.result("\n".join(_lines(load_recipe(name, assignments))))
+    console.result("\n".join(_lines(recipe)))
 
 
 def _lines(recipe: Recipe) -> Iterator[str]:
     yield f"summary = {_toml(recipe.summary)}"
     for section in _SECTIONS if recipe.pretrain is None else ("pretrain",):
-        settings = objectives.read(recipe.objective) if section == "objective" else getattr(recipe, section)
+        settings = _settings_of(recipe, section)
         known = meanings(type(settings))
         table = table_of(settings)
         if section == "objective":
@@ -37,6 +37,16 @@ def _lines(recipe: Recipe) -> Iterator[str]:
         entries = {key: f"{key} = {_toml(value)}" for key, value in table.items()}
         width = min(max(map(len, entries.values())), 44)
         yield from (f"{entry:{width}}  # {known[key]}" for key, entry in entries.items())
+
+
+def _settings_of(recipe: Recipe, section: str) -> Any:
+    if section == "objective":
+        return objectives.read(recipe.objective)
+    if section == "pretrain":
+        from mlsg.pretraining.settings import pretrain_settings
+
+        return pretrain_settings(recipe)
+    return getattr(recipe, section)
 
 
 def _toml(value: Any) -> str:

@@ -32,6 +32,6 @@ def test_the_key_ignores_the_name_and_the_order_of_settings() -> None:
     assert one.key == two.key
 
 
-def test_a_setting_that_is_no_json_is_refused() -> None:
+def test_a_setting_that_is_not_json_is_refused() -> None:
     with pytest.raises(TypeError):
         _ = replace(REQUEST, settings={"path": Path()}).key

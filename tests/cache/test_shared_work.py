@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from mlsg.cache.artefact import Request
-from mlsg.cache.shared_work import do_shared_work, help_shared_work
+from mlsg.cache.shared_work import build_parts, help_build_parts
 from mlsg.cache.workspace import Workspace
 
-NAMES = [f"piece-{number}" for number in range(8)]
+NAMES = [f"part-{number}" for number in range(8)]
 
 
 def published(scratch: Path, number: int) -> None:
@@ -41,14 +41,14 @@ def assert_whole(scratch: Path) -> None:
 
 def test_one_alone_makes_all_and_none_again(tmp_path: Path) -> None:
     made: list[int] = []
-    assert list(do_shared_work(tmp_path, NAMES, maker(tmp_path, made))) == list(range(8))
+    assert list(build_parts(tmp_path, NAMES, maker(tmp_path, made))) == list(range(8))
     (tmp_path / NAMES[3]).unlink()
-    assert sorted(do_shared_work(tmp_path, NAMES, maker(tmp_path, made))) == list(range(8))
+    assert sorted(build_parts(tmp_path, NAMES, maker(tmp_path, made))) == list(range(8))
     assert made == [*range(8), 3]
     assert_whole(tmp_path)
 
 
-def test_those_that_help_make_others_and_no_piece_is_made_twice(tmp_path: Path) -> None:
+def test_those_that_help_make_others_and_no_part_is_made_twice(tmp_path: Path) -> None:
     by: list[list[int]] = [[], [], []]
     begun = threading.Event()
 
@@ -57,11 +57,11 @@ def test_those_that_help_make_others_and_no_piece_is_made_twice(tmp_path: Path) 
             begun.set()
             maker(tmp_path, by[0], 0.02)(number)
 
-        return list(do_shared_work(tmp_path, NAMES, make))
+        return list(build_parts(tmp_path, NAMES, make))
 
     def help_out(which: int) -> None:
         begun.wait()
-        while help_shared_work(tmp_path, NAMES, maker(tmp_path, by[which], 0.02)):
+        while help_build_parts(tmp_path, NAMES, maker(tmp_path, by[which], 0.02)):
             pass
 
     with ThreadPoolExecutor(3) as pool:
@@ -79,25 +79,25 @@ def test_one_that_comes_before_the_start_or_after_the_end_makes_nothing(over: bo
     scratch = tmp_path / "scratch"
     if over:
         scratch.mkdir()
-        list(do_shared_work(scratch, NAMES, maker(scratch, [])))
+        list(build_parts(scratch, NAMES, maker(scratch, [])))
         for name in NAMES:
             (scratch / name).unlink()  # taken where they belong
     made: list[int] = []
-    assert not help_shared_work(scratch, NAMES, maker(scratch, made))
+    assert not help_build_parts(scratch, NAMES, maker(scratch, made))
     assert made == []
 
 
-def test_a_piece_whose_maker_is_killed_is_made_by_the_one_that_builds(tmp_path: Path) -> None:
+def test_a_part_whose_maker_is_killed_is_made_by_the_one_that_builds(tmp_path: Path) -> None:
     program = """
         import sys, time
         from pathlib import Path
-        from mlsg.cache.shared_work import help_shared_work
+        from mlsg.cache.shared_work import help_build_parts
 
         def make(number):
             print(number, flush=True)
             time.sleep(600)
 
-        help_shared_work(Path(sys.argv[1]), sys.argv[2:], make)
+        help_build_parts(Path(sys.argv[1]), sys.argv[2:], make)
     """
     (tmp_path / "unfinished").touch()
     command = [sys.executable, "-c", textwrap.dedent(program), str(tmp_path), *NAMES]
@@ -111,17 +111,17 @@ def test_a_piece_whose_maker_is_killed_is_made_by_the_one_that_builds(tmp_path: 
                 helper.send_signal(signal.SIGKILL)
             maker(tmp_path, made)(number)
 
-        assert list(do_shared_work(tmp_path, NAMES, make)) == list(range(8))
+        assert list(build_parts(tmp_path, NAMES, make)) == list(range(8))
     assert made == list(range(8))
     assert_whole(tmp_path)
 
 
-def test_a_process_that_waits_for_an_artefact_makes_pieces_of_it(workspace: Workspace) -> None:
+def test_a_process_that_waits_for_an_artefact_makes_parts_of_it(workspace: Workspace) -> None:
     request, begun, helped = Request("views", 1, "shared", {}, {}, {}), threading.Event(), threading.Event()
     by: list[list[int]] = [[], []]
 
     def ask(which: int) -> Path:
-        def make_piece(scratch: Path, number: int) -> None:
+        def make_part(scratch: Path, number: int) -> None:
             if which == 0:
                 begun.set()
                 helped.wait(60)
@@ -130,15 +130,15 @@ def test_a_process_that_waits_for_an_artefact_makes_pieces_of_it(workspace: Work
                 helped.set()
 
         def make(folder: Path, scratch: Path) -> dict[str, int]:
-            list(do_shared_work(scratch, NAMES, lambda number: make_piece(scratch, number)))
+            list(build_parts(scratch, NAMES, lambda number: make_part(scratch, number)))
             for name in NAMES:
                 (scratch / name).rename(folder / name)
             return {}
 
-        def assist(scratch: Path) -> bool:
-            return help_shared_work(scratch, NAMES, lambda number: make_piece(scratch, number))
+        def help_make(scratch: Path) -> bool:
+            return help_build_parts(scratch, NAMES, lambda number: make_part(scratch, number))
 
-        return workspace.build(request, make, assist=assist).folder
+        return workspace.build(request, make, help_make=help_make).folder
 
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(ask, 0)

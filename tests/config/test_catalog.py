@@ -188,8 +188,8 @@ def test_a_wrong_toml_is_named_with_file_and_key(tmp_path: Path, text: str, said
         assert words in str(caught.value)
 
 
-def test_a_toml_that_is_no_utf8_and_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(SettingError, match="is no folder"):
+def test_a_toml_that_is_not_utf8_and_a_folder_that_does_not_exist(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="is not a folder"):
         load_catalog([tmp_path / "nowhere"])
     (tmp_path / "xx.toml").write_bytes(b'name = "\xff"')
     with pytest.raises(SettingError, match=r"xx\.toml cannot be read"):

@@ -1,4 +1,4 @@
-"""Recipes: the ones that come with mlsg say what the paper and the design say; inheritance and errors."""
+"""Recipes: those that come with mlsg say what the paper and docs/design.md say; inheritance and errors."""
 
 from __future__ import annotations
 
@@ -53,6 +53,7 @@ def test_assignments_come_last() -> None:
 def test_settings_of_another_objective_are_not_inherited(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text('extends = "zero_shot"\n[objective]\nname = "untuned"\n')
     assert load_recipe(str(tmp_path / "mine.toml")).objective == {"name": "untuned"}
+    assert load_recipe("zero_shot", ["objective.name=untuned"]).objective == {"name": "untuned"}
 
 
 @pytest.mark.parametrize(
@@ -62,6 +63,10 @@ def test_settings_of_another_objective_are_not_inherited(tmp_path: Path) -> None
         ("[train]\nsede = 1\n", "[train] of recipe mine"),
         ("extends = 'no_such'\n", 'unknown recipe "no_such"'),
         ("train = [\n", "cannot be read"),
+        ("train = 3\n", "train in recipe mine is not a table"),
+        ("extends = 3\n", "extends in recipe "),
+        ("[objective]\nname = 3\n", "name is not a text"),
+        ("[encoder]\ntransform = 'white'\n", "transform is 'white'"),
     ],
 )
 def test_a_wrong_recipe_is_one_line(tmp_path: Path, text: str, words: str) -> None:
@@ -77,7 +82,7 @@ def test_unknown_names_point_to_the_nearest() -> None:
         load_recipe("zero_shoot")
     with pytest.raises(SettingError, match='did you mean "train"'):
         load_recipe("zero_shot", ["trian.seed=1"])
-    with pytest.raises(SettingError, match="names no section"):
+    with pytest.raises(SettingError, match="has no section"):
         load_recipe("zero_shot", ["seed=1"])
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
 import pytest
 
 from mlsg.config.recipes import TrainSettings
-from mlsg.config.settings import meanings, parse_assignment, read_settings, table_of
+from mlsg.config.settings import meanings, parse_assignment, parse_seeds, read_settings, setting_names, table_of
 from mlsg.errors import SettingError, nearest
 
 
@@ -63,9 +66,34 @@ def test_assignments_are_read_as_toml_or_text(text: str, key: str, value: object
 
 
 @pytest.mark.parametrize("text", ["train.seed", "=3", ""])
-def test_what_is_no_assignment_is_refused(text: str) -> None:
+def test_what_is_not_an_assignment_is_refused(text: str) -> None:
     with pytest.raises(SettingError, match=r"section\.key=value"):
         parse_assignment(text)
+
+
+def test_settings_are_the_fields_and_not_whatever_is_annotated() -> None:
+    @dataclass(frozen=True)
+    class Some:
+        kind: ClassVar[str] = "some"
+        number: Annotated[int, "a number"] = 1
+
+    assert setting_names(Some) == ["number"]
+    assert meanings(Some) == {"number": "a number"}
+    with pytest.raises(SettingError, match='unknown key "kind"'):
+        read_settings(Some, {"kind": "other"}, "[some]")
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"), [("3", (3,)), ("1,2,5", (1, 2, 5)), ("1-4", (1, 2, 3, 4)), ("2-3, 8", (2, 3, 8))]
+)
+def test_seeds_are_listed_or_a_range(text: str, seeds: tuple[int, ...]) -> None:
+    assert parse_seeds(text) == seeds
+
+
+@pytest.mark.parametrize("text", ["", "a", "1,,2", "4-1", "-3", "1-", "1-2-3", "1,1", "1-3,2", "1.5"])
+def test_what_does_not_name_seeds_or_names_one_twice_is_refused(text: str) -> None:
+    with pytest.raises(SettingError, match="1-8"):
+        parse_seeds(text)
 
 
 def test_nearest_lists_what_is_known_when_nothing_is_close() -> None:

@@ -9,9 +9,9 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from huggingface_hub.utils import close_session
 
-from mlsg.hub import connectivity
-from mlsg.hub.hub import Hub
+from mlsg.hub import Hub, connectivity
 from tests.hub.server import HubServer
 
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
@@ -19,13 +19,14 @@ OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No proxies, no offline variables, and nothing asked yet."""
+    """No proxies, no offline variables, a new client, and nothing asked yet."""
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
     for name in OFFLINE:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(connectivity, "_answers", {})
+    close_session()  # the client takes its proxies from the environment when it is made
 
 
 def free_port() -> int:
@@ -67,7 +68,7 @@ def test_a_host_that_takes_the_call_and_says_nothing_is_out_of_reach() -> None:
 
 
 def test_a_nameless_endpoint_is_a_reason() -> None:
-    assert "is no address" in connectivity.why_out_of_reach("huggingface.co")
+    assert "is not an address" in connectivity.why_out_of_reach("huggingface.co")
 
 
 def test_the_limit_is_three_seconds() -> None:

@@ -1,4 +1,4 @@
-"""Which faults pass by themselves, how long is waited for them, and what is said of the others."""
+"""Which errors are transient, how long mlsg waits before the next try, and what it says of the others."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, Offl
 from huggingface_hub.utils import httpx
 
 from mlsg.errors import DataError, HubUnreachableError, ModelError
-from mlsg.hub.errors import in_one_line
-from mlsg.hub.retry import Patience, is_passing, reason, retry_while_passing
+from mlsg.hub.errors import reason, user_error
+from mlsg.hub.retry import RetryPolicy, is_transient, retry
 
 
 def answered(status: int, **headers: str) -> HfHubHTTPError:
@@ -26,7 +26,7 @@ def caused(outer: Exception, cause: Exception) -> Exception:
 
 
 @pytest.mark.parametrize(
-    ("error", "passes"),
+    ("error", "transient"),
     [
         (answered(503), True),
         (answered(429), True),
@@ -45,16 +45,16 @@ def caused(outer: Exception, cause: Exception) -> Exception:
         (OSError(errno.ENOSPC, "No space left on device"), False),
     ],
 )
-def test_passing_faults(error: Exception, passes: bool) -> None:
-    assert is_passing(error) is passes
+def test_transient_errors(error: Exception, transient: bool) -> None:
+    assert is_transient(error) is transient
 
 
 def test_waits_double_up_to_the_longest_and_the_server_may_ask_for_more() -> None:
-    patience = Patience(first_wait=1, longest_wait=10)
-    assert [patience.wait(failures, TimeoutError()) for failures in (1, 2, 3, 4, 5)] == [1, 2, 4, 8, 10]
-    assert patience.wait(1, answered(429, Retry_After="7")) == 7
-    assert patience.wait(1, answered(429, Retry_After="3600")) == 10
-    assert patience.wait(1, answered(503, Retry_After="Wed, 21 Oct 2026 07:28:00 GMT")) == 1
+    policy = RetryPolicy(first_wait=1, longest_wait=10)
+    assert [policy.wait(failures, TimeoutError()) for failures in (1, 2, 3, 4, 5)] == [1, 2, 4, 8, 10]
+    assert policy.wait(1, answered(429, Retry_After="7")) == 7
+    assert policy.wait(1, answered(429, Retry_After="3600")) == 10
+    assert policy.wait(1, answered(503, Retry_After="Wed, 21 Oct 2026 07:28:00 GMT")) == 1
 
 
 def test_each_try_is_one_call_and_the_last_failure_is_told(capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,12 +65,12 @@ def test_each_try_is_one_call_and_the_last_failure_is_told(capsys: pytest.Captur
         raise answered(503)
 
     with pytest.raises(HubUnreachableError, match=r"data set a/b: the hub fails after 4 tries \(it answers 503\); "):
-        retry_while_passing(fail, "data set a/b", Patience(tries=4, first_wait=0))
+        retry(fail, "data set a/b", RetryPolicy(tries=4, first_wait=0))
     assert len(calls) == 4
     assert capsys.readouterr() == ("", "")  # nothing is said where nothing is waited for
 
 
-def test_other_faults_are_not_tried_again() -> None:
+def test_other_errors_are_not_tried_again() -> None:
     calls: list[int] = []
 
     def fail() -> None:
@@ -78,7 +78,7 @@ def test_other_faults_are_not_tried_again() -> None:
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        retry_while_passing(fail, "data set a/b", Patience(first_wait=0))
+        retry(fail, "data set a/b", RetryPolicy(first_wait=0))
     assert len(calls) == 1
 
 
@@ -86,6 +86,7 @@ def test_a_reason_is_short_and_one_line() -> None:
     assert reason(ValueError("word " * 200 + "\nmore")).endswith("...")
     assert len(reason(ValueError("word " * 200))) <= 200
     assert reason(TimeoutError()) == "TimeoutError"
+    assert reason(OSError(errno.ENOENT, "No such file", "a/b.csv")) == "No such file: 'a/b.csv'"
 
 
 def test_a_certificate_that_is_not_trusted_and_a_full_disk_say_what_to_do() -> None:
@@ -93,12 +94,12 @@ def test_a_certificate_that_is_not_trusted_and_a_full_disk_say_what_to_do() -> N
     untrusted.verify_message = "self-signed certificate"
     hidden = httpx.ConnectError("failed")
     hidden.__context__, hidden.__suppress_context__ = untrusted, True  # as the HTTP library raises it
-    assert not is_passing(hidden)
-    said = in_one_line(hidden, "dataset", "a/b", "main")
+    assert not is_transient(hidden)
+    said = user_error(hidden, "dataset", "a/b", "main")
     assert isinstance(said, HubUnreachableError)
     assert "not trusted (self-signed certificate)" in str(said) and "SSL_CERT_FILE" in str(said)
     full = OSError(errno.ENOSPC, "No space left on device", "/cache/hub/blob")
     for kind, family in (("dataset", DataError), ("model", ModelError)):
-        said = in_one_line(full, kind, "a/b", "main")
+        said = user_error(full, kind, "a/b", "main")
         assert isinstance(said, family)
         assert "/cache/hub/blob: No space left on device" in str(said) and "HF_HOME" in str(said)

@@ -1,4 +1,4 @@
-"""Rows of data sets through a real HTTP server: which rows, of which revision, and every refusal in one line."""
+"""Rows of data sets through a real HTTP server: which rows, of which revision, and every error in one line."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_what_is_not_there_is_one_line_that_names_it(server: HubServer, online: 
     reply = online.rows("owner/there", revision="0" * 40)
     assert reply.error == "DataError" and "has no revision 0000000" in reply.text
     reply = online.rows("not a path")
-    assert reply.error == "DataError" and '"not a path" is no data set of the hub' in reply.text
+    assert reply.error == "DataError" and '"not a path" is not the name of a data set' in reply.text
 
 
 def test_a_script_data_set_is_refused(server: HubServer, online: Worker) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from mlsg.config.catalog import HubSource
 from mlsg.hub import libraries
-from mlsg.hub.tables import cached_table
+from mlsg.hub.rows import cached_table
 
 COMMIT = "c" * 40
 

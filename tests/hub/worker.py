@@ -19,7 +19,7 @@ from typing import Any
 
 from mlsg.errors import MlsgError
 from mlsg.hub import Hub
-from mlsg.hub.retry import Patience
+from mlsg.hub.retry import RetryPolicy
 
 
 def refuse(*_: object) -> None:
@@ -30,7 +30,7 @@ def answer(request: dict[str, Any]) -> object:
     from mlsg.config.catalog import HubSource
 
     workspace = request.pop("workspace", None)
-    hub = Hub(Path(workspace) if workspace else None, Patience(tries=request.pop("tries", 3)))
+    hub = Hub(Path(workspace) if workspace else None, RetryPolicy(tries=request.pop("tries", 3)))
     call, take = request.pop("call"), request.pop("take", None)
     if "source" in request:
         table = request.pop("source")
@@ -58,7 +58,7 @@ def main() -> None:
         except MlsgError as error:
             reply |= {"error": type(error).__name__, "text": str(error)}
         except Exception as error:
-            reply |= {"error": f"a fault of ours: {type(error).__name__}", "text": traceback.format_exc()}
+            reply |= {"error": f"a bug in mlsg: {type(error).__name__}", "text": traceback.format_exc()}
         reply |= {"printed": sys.stdout.getvalue(), "waits": list(waits)}
         print(json.dumps(reply), file=answers, flush=True)
 

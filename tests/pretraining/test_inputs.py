@@ -7,9 +7,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from mlsg.config.recipes import PretrainSettings
 from mlsg.pretraining.inputs import Batch, Inputs
 from mlsg.pretraining.passages import Deck, passages
+from mlsg.pretraining.settings import PretrainSettings
 from mlsg.pretraining.store import Store
 from mlsg.pretraining.tokenizer import CLS, PAD, SEP
 

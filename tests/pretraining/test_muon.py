@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mlsg.config.recipes import PretrainSettings
 from mlsg.pretraining.muon import Muon, orthogonal
 from mlsg.pretraining.optimiser import rate_at
+from mlsg.pretraining.settings import PretrainSettings
 
 
 def _polar(matrix: torch.Tensor) -> torch.Tensor:

@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from transformers import BertForPreTraining
 
-from mlsg.config.recipes import PretrainSettings
 from mlsg.pretraining.head import asked_loss
 from mlsg.pretraining.inputs import Batch, Example, Inputs
 from mlsg.pretraining.masking import mask_words
 from mlsg.pretraining.network import losses, make_network
+from mlsg.pretraining.settings import PretrainSettings
 from mlsg.pretraining.store import Store
 from mlsg.pretraining.tokenizer import CLS, SEP
 

@@ -1,44 +1,12 @@
-"""Why a stage was built, or would be: what differs from the nearest artefact."""
+"""Why an artefact was built, or would be: how its request differs from the nearest artefact."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
-from mlsg.api import needs_text, run_eval, run_prepare, run_train
 from mlsg.cache.artefact import Artefact, Request
-from mlsg.cache.workspace import Assist, Make, Workspace
-from mlsg.config.recipes import Recipe
-from mlsg.context import Context
-from mlsg.errors import SettingError
-
-
-def explain_recipe(recipe: Recipe, context: Context) -> Iterator[str]:
-    """Lines about each stage of a recipe in turn, up to the first that is not built."""
-    looking = replace(context, workspace=DryRunWorkspace(context.workspace.root))
-    try:
-        sentences = None
-        if needs_text(recipe):
-            sentences = run_prepare(recipe, looking)
-            yield from explain_built(sentences, context.workspace)
-        encoder = run_train(recipe, looking, sentences)
-        yield from explain_built(encoder, context.workspace)
-        yield from explain_built(run_eval(recipe, looking, encoder).artefact, context.workspace)
-    except NotBuiltError as missing:
-        yield from explain_missing(missing.request, context.workspace)
-        yield "what comes after it follows it"
-
-
-def explain_last(workspace: Workspace) -> Iterator[str]:
-    """Lines about the last artefact of each command. Raises SettingError when there is none."""
-    found = [artefact for role in ("prepare", "train", "eval") if (artefact := workspace.last(role))]
-    if not found:
-        raise SettingError(
-            f"no artefacts in {workspace.root}", "run mlsg prepare, or name a recipe: mlsg explain zero_shot"
-        )
-    for artefact in found:
-        yield from explain_built(artefact, workspace)
+from mlsg.cache.workspace import Help, Make, Workspace
 
 
 class NotBuiltError(Exception):
@@ -50,10 +18,10 @@ class NotBuiltError(Exception):
 
 
 class DryRunWorkspace(Workspace):
-    """A workspace in which nothing is made: stages run up to the first artefact that is missing."""
+    """A workspace in which nothing is built: stages run up to the first artefact that is missing."""
 
     def build(
-        self, request: Request, make: Make, *, recipe: Mapping[str, Any] | None = None, assist: Assist | None = None
+        self, request: Request, make: Make, *, recipe: Mapping[str, Any] | None = None, help_make: Help | None = None
     ) -> Artefact:
         """The finished artefact, or NotBuiltError."""
         found = self.find(request)
@@ -62,7 +30,7 @@ class DryRunWorkspace(Workspace):
         return found
 
     def remember(self, role: str, artefact: Artefact) -> None:
-        """Looking leaves no trace."""
+        """A dry run leaves no trace."""
 
 
 def differences(wanted: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
@@ -76,13 +44,13 @@ def differences(wanted: Mapping[str, Any], other: Mapping[str, Any]) -> list[str
 
 
 def nearest_artefact(
-    identity: Mapping[str, Any], stage: str, workspace: Workspace, besides: str = ""
+    identity: Mapping[str, Any], stage: str, workspace: Workspace, except_key: str = ""
 ) -> tuple[Artefact, list[str]] | None:
     """The artefact of the same stage with the fewest differing entries, and those entries."""
     ranked = [
         (differences(identity, identity_of(artefact)), artefact)
         for artefact in workspace.artefacts(stage)
-        if artefact.key != besides
+        if artefact.key != except_key
     ]
     if not ranked:
         return None
@@ -92,18 +60,19 @@ def nearest_artefact(
 
 def identity_of(artefact: Artefact) -> dict[str, Any]:
     """The table from which an artefact's key was made."""
-    return {name: artefact.manifest[name] for name in ("stage", "format", "settings", "inputs", "fingerprints")}
+    manifest = cast("dict[str, Any]", artefact.manifest)
+    return {name: manifest[name] for name in ("stage", "format", "settings", "inputs", "fingerprints")}
 
 
 def explain_built(artefact: Artefact, workspace: Workspace) -> list[str]:
     """Lines that say why this finished artefact was built and not an older one used."""
-    nearest = nearest_artefact(identity_of(artefact), artefact.stage, workspace, besides=artefact.key)
+    nearest = nearest_artefact(identity_of(artefact), artefact.stage, workspace, except_key=artefact.key)
     lines = [f"{artefact.stage}: {artefact.folder.name} is up to date"]
     return lines + _because(nearest, "it differs from")
 
 
 def explain_missing(request: Request, workspace: Workspace) -> list[str]:
-    """Lines that say what a stage that is not built yet lacks."""
+    """Lines that say why a stage that is not built yet would be."""
     nearest = nearest_artefact(request.identity, request.stage, workspace)
     lines = [f"{request.stage}: {request.folder_name} would be built"]
     return lines + (_because(nearest, "nearest is") or [f"  there are no {request.stage} artefacts yet"])
