@@ -1,6 +1,6 @@
 """(a) The dev score after training: mlsg in bf16 and in float32 against the straightforward procedure, over seeds.
 
-    python -m benchmarks.bench_dev --base ../shared/models/mini --steps 300 --seeds 4
+    python -m benchmarks.bench_dev --base MINI --steps 300 --seeds 4
 
 All train once on the same random sentences of the corpus and are measured on the same dev set, before, half way and at
 the end; compared are the scores at the end, Spearman x 100. A seed is another order, head and dropout, and not the same

@@ -138,7 +138,7 @@ def setting(folder: Path, base: Path, texts: Sequence[str], dev: GradedPairs | N
 
 def corpus(folder: Path, base: Path) -> Setting:
     """The corpus and the dev set of the recipe as they are, for trainings that are really run."""
-    context = open_context(folder / "workspace", [], material.shared_data())
+    context = open_context(folder / "workspace", [], material.data_root())
     recipe = load_recipe("zero_shot", [f"prepare.corpus={material.corpus_name()}"])
     return Setting(context, run_prepare(recipe, context), base, material.dev_name())
 
