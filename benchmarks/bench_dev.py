@@ -45,7 +45,7 @@ def scores(base: Path, steps: int, seeds: int, pairs: int, folder: Path) -> dict
 
 
 def lines(found: dict[str, list[list[float]]]) -> list[str]:
-    """Mean and deviation over the seeds, and whether a difference from the other side can be told (Welch's test)."""
+    """Mean and deviation over the seeds, and the p-value of a difference from the other side (Welch's test)."""
     last = {kind: [100 * each[-1] for each in runs] for kind, runs in found.items()}
     said = []
     for kind, values in last.items():

@@ -46,7 +46,7 @@ def base_folder(name: str, folder: Path) -> Path:
 
 
 def write_bert(shape: Shape, folder: Path, seed: int = 0) -> Path:
-    """A BERT of random weights with the starter's tokenizer: the speed and the memory of a real one, and no sense."""
+    """A BERT of random weights with the starter's tokenizer: the speed and the memory of a real one, without meaning."""
     config = BertConfig(
         vocab_size=shape.vocabulary,
         hidden_size=shape.width,
@@ -83,9 +83,7 @@ def dev_name() -> str:
 
 def sentences(count: int = 0, seed: int = 0) -> list[str]:
     """Sentences of the corpus: all of them, repetitions too, or a random sample of `count` different ones."""
-    _, stream = stream_corpus(
-        load_catalog().language("en").corpus(corpus_name()), data_root(), Hub.from_environment()
-    )
+    _, stream = stream_corpus(load_catalog().language("en").corpus(corpus_name()), data_root(), Hub.from_environment())
     found = [normalise(text) for text in stream]
     if not count:
         return found

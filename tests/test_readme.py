@@ -139,7 +139,7 @@ def test_the_nine_line_language_goes_through_all_three_commands(tmp_path: Path) 
 def test_the_python_lines_of_the_readme_run_offline(tmp_path: Path) -> None:
     assert len(_SCRIPT.strip().splitlines()) <= 12
     ended = subprocess.run(
-        [sys.executable, "-c", _SCRIPT], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300,
+        [sys.executable, "-c", _SCRIPT], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600,
         env=environment(HF_HUB_OFFLINE="1"),
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
