@@ -1,4 +1,4 @@
-"""(c) `mlsg eval` of every set that is available: cold, with one language more, and warm; each run is a process of its own.
+"""(c) `mlsg eval` of every set available: cold, with one language more, and warm; each run is a process of its own.
 
     python -m benchmarks.bench_eval --precision bf16
     python -m benchmarks.bench_eval --langs es,ar,tr --encoder FOLDER --pooling mean

@@ -46,7 +46,7 @@ def base_folder(name: str, folder: Path) -> Path:
 
 
 def write_bert(shape: Shape, folder: Path, seed: int = 0) -> Path:
-    """A BERT of random weights with the starter's tokenizer: the speed and the memory of a real one, without meaning."""
+    """A BERT of random weights with the starter's tokenizer: a real one's speed and memory, without meaning."""
     config = BertConfig(
         vocab_size=shape.vocabulary,
         hidden_size=shape.width,

@@ -4,7 +4,7 @@
 
 cls, mean: the untuned base's last layer. best: the untuned mean over tokens of the layer that is chosen without a
 label, the one whose vectors of random training sentences are least alike. SG-OPT: recipe zero_shot, the paper's
-settings and text. ours: recipe quickstart, with its settings and the starter's text. Both tuned on English alone, mean over
+settings and text. ours: recipe quickstart, its settings and the starter's text. Both tuned on English alone, mean over
 seeds. Intervals are of the mean over seeds when a set's pairs are drawn again (1,000 resamples, seed 0); differences
 are paired. Tatoeba is of the first seed.
 """
