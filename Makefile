@@ -1,14 +1,22 @@
 PYTHON ?= .venv/bin/python
 READY = .venv/ready
+DOCS = .venv-docs/ready
+# First and by its exact version: asked for through a range, pip may choose a build of several gigabytes.
+TORCH ?= torch==2.13.0
 
-# torch first and by its exact version: asked for through a range, pip may choose a build of several gigabytes.
 $(READY): pyproject.toml
 	python3 -m venv .venv
-	.venv/bin/pip install --quiet torch==2.13.0
+	.venv/bin/pip install --quiet $(TORCH)
 	.venv/bin/pip install --quiet -e '.[dev]'
 	touch $(READY)
 
-.PHONY: setup quickstart test test-slow lint bench
+# The site needs neither torch nor mlsg itself, so it has a small environment of its own.
+$(DOCS): pyproject.toml
+	python3 -m venv .venv-docs
+	.venv-docs/bin/pip install --quiet $$(python3 -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['docs'])")
+	touch $(DOCS)
+
+.PHONY: setup quickstart test test-slow lint docs bench
 setup: $(READY)  ## a virtual environment with everything
 
 quickstart: $(READY)  ## no network, under three minutes: a table before / after
@@ -24,6 +32,9 @@ lint: $(READY)  ## style, types
 	$(PYTHON) -m ruff check mlsg tests benchmarks
 	$(PYTHON) -m ruff format --check mlsg tests benchmarks
 	$(PYTHON) -m mypy
+
+docs: $(DOCS)  ## the site, in site/; a broken link fails
+	.venv-docs/bin/python -m mkdocs build --strict --quiet
 
 bench: $(READY)  ## ratios against plain code, some minutes each; LONG=1 for those that take an hour
 	$(PYTHON) -m benchmarks.bench_step --shape mbert --precision bf16

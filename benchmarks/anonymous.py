@@ -13,7 +13,7 @@ _EVERY = 0.02
 
 @dataclass(frozen=True)
 class Ran:
-    """A command that has ended well."""
+    """A command that has succeeded."""
 
     peak: int
     """Bytes, of the command and all its children together."""

@@ -25,7 +25,7 @@ from mlsg.report.tables import points, span
 UNTUNED = ("cls", "mean", "best")
 """Last layer's [CLS]; its mean over tokens; the mean over tokens of the layer that `least_alike` chooses."""
 TUNED = {"SG-OPT": "zero_shot", "ours": "quickstart"}
-"""The paper's settings and text; our settings and the starter's text."""
+"""The paper's settings and text; the settings of quickstart and the starter's text."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Measured:
 def measure(
     name: str, model: str, context: Context, seeds: int, ways: Sequence[str], langs: Sequence[str] = ()
 ) -> Measured:
-    """Train and evaluate what is not there yet; on all languages, or on some."""
+    """Train and evaluate what does not exist yet; on all languages, or on some."""
     few = replace(context, catalog=shown_sets(context.catalog))
     asked = list(langs or few.catalog.languages)
     common = [f"train.model={json.dumps(model)}", f"eval.langs={json.dumps(asked)}"]

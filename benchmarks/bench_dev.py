@@ -1,6 +1,6 @@
 """(a) The dev score after training: mlsg in bf16 and in float32 against the straightforward procedure, over seeds.
 
-    python -m benchmarks.bench_dev --base ../shared/models/mini --steps 300 --seeds 4
+    python -m benchmarks.bench_dev --base MINI --steps 300 --seeds 4
 
 All train once on the same random sentences of the corpus and are measured on the same dev set, before, half way and at
 the end; compared are the scores at the end, Spearman x 100. A seed is another order, head and dropout, and not the same
@@ -45,7 +45,7 @@ def scores(base: Path, steps: int, seeds: int, pairs: int, folder: Path) -> dict
 
 
 def lines(found: dict[str, list[list[float]]]) -> list[str]:
-    """Mean and deviation over the seeds, and whether a difference from the other side can be told (Welch's test)."""
+    """Mean and deviation over the seeds, and the p-value of a difference from the other side (Welch's test)."""
     last = {kind: [100 * each[-1] for each in runs] for kind, runs in found.items()}
     said = []
     for kind, values in last.items():

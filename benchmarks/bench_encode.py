@@ -5,10 +5,10 @@
     python -m benchmarks.bench_encode --shape starter --precision bf16 --count 1000
     OMP_NUM_THREADS=1 python -m benchmarks.bench_encode --shape mbert --precision float32 --workers 2
 
-Sentences are distinct; what their repetitions in the corpus gain on top is a line of its own. What bf16 costs in
-quality is told beside it: the largest difference in cosine with float32, and Spearman on STS-B. With `--workers` the
-other side is a pool of so many processes of sentence-transformers, each with the threads of OMP_NUM_THREADS, and ours
-has so many threads: the batches are shared out on both sides, and the pool is started before the clock.
+Sentences are distinct; what repetitions, as in the corpus, gain is a line of its own. What bf16 costs in
+quality is printed beside it: the largest difference in cosine with float32, and Spearman on STS-B. With `--workers N`
+the other side is a pool of N processes of sentence-transformers, each with the threads of OMP_NUM_THREADS, and mlsg has
+N threads: batches are divided over the workers on both sides, and the pool is started before the clock.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def main() -> None:
     parser.add_argument("--pooling", choices=["cls", "mean", "max"], default="mean")
     parser.add_argument("--count", type=int, default=256, help="distinct sentences")
     parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--workers", type=int, default=0, help="compare with a pool of so many processes; 0: without")
+    parser.add_argument("--workers", type=int, default=0, help="compare with a pool of this many processes; 0: none")
     parser.add_argument("--device", type=torch.device, default=default_device())
     options = parser.parse_args()
     print(describe())

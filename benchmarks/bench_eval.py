@@ -1,4 +1,4 @@
-"""(c) `mlsg eval` of every set that is here: cold, with one language more, and warm; each run is a process of its own.
+"""(c) `mlsg eval` of every set available: cold, with one language more, and warm; each run is a process of its own.
 
     python -m benchmarks.bench_eval --precision bf16
     python -m benchmarks.bench_eval --langs es,ar,tr --encoder FOLDER --pooling mean
@@ -19,13 +19,13 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 from benchmarks.machine import describe
-from benchmarks.material import shared_data
+from benchmarks.material import data_root
 from mlsg.config.catalog import load_catalog
 
 
 def main() -> None:
     """Read the command line, run, and print."""
-    data = shared_data()
+    data = data_root()
     every = ",".join(code for code in load_catalog().languages)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--encoder", default="starter")

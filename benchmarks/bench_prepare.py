@@ -33,7 +33,7 @@ _EVERY = 0.02
 
 
 def lines(count: int, seed: int = 0) -> Iterator[str]:
-    """Generated sentences; each that is no repetition ends in its number, so that none is one by chance."""
+    """Generated sentences; one that is not a repetition ends in its number, so that none is repeated by chance."""
     draws, recent = random.Random(seed), [""] * 5000
     latin, accents, cyrillic = _LATIN.split(), _ACCENTS.split(), _CYRILLIC.split()
     for number in range(count):

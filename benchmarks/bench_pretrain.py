@@ -1,7 +1,7 @@
 """(h) Pretraining: tokens a second of `mlsg starter build` against a plain `transformers` Trainer with masked words.
 
     python -m benchmarks.bench_pretrain                       the starter's sentences
-    python -m benchmarks.bench_pretrain --text ../shared/corpora --langs en,tr,zh
+    python -m benchmarks.bench_pretrain --text CORPORA --langs en,tr,zh
     python -m benchmarks.bench_pretrain --plain-precision float32
 
 Both train the same BERT (the starter's sizes and tokenizer) on the same lines with the same threads, alternately, some

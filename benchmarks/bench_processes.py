@@ -24,7 +24,7 @@ _FEW = 4
 
 
 def step_seconds(processes: int, steps: int, command: list[str], folder: Path) -> float:
-    """Seconds of a step on so many processes, a training's beginning and end not counted."""
+    """Seconds of a step on `processes` processes, a training's beginning and end not counted."""
     spent = []
     for count in (_FEW, _FEW + steps):
         target = f"train.max_steps={count}"

@@ -112,7 +112,7 @@ def rate(product: Product, dtype: torch.dtype, device: str, *, budget: float = 2
 
 
 def table(found: profile, head: int, device: str) -> list[tuple[str, float]]:
-    """Microseconds by kind of operation, the longest first; the head's products are told by its width, `head`."""
+    """Microseconds by kind of operation, the longest first; the head's products are recognised by its width, `head`."""
     spent: dict[str, float] = {}
     others: dict[str, float] = {}
     for event in found.key_averages(group_by_input_shape=True):

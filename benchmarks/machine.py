@@ -29,7 +29,7 @@ def describe() -> str:
 
 
 def _cpu_facts() -> dict[str, str]:
-    """The first processor's entries of /proc/cpuinfo; nothing where there is no such file."""
+    """The first processor's entries of /proc/cpuinfo; empty where the file does not exist."""
     path = Path("/proc/cpuinfo")
     first = path.read_text(encoding="utf-8").partition("\n\n")[0] if path.is_file() else ""
     return {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in first.splitlines())}

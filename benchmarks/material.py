@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -45,7 +46,7 @@ def base_folder(name: str, folder: Path) -> Path:
 
 
 def write_bert(shape: Shape, folder: Path, seed: int = 0) -> Path:
-    """A BERT of random weights with the starter's tokenizer: the speed and the memory of a real one, and no sense."""
+    """A BERT of random weights with the starter's tokenizer: a real one's speed and memory, without meaning."""
     config = BertConfig(
         vocab_size=shape.vocabulary,
         hidden_size=shape.width,
@@ -64,27 +65,25 @@ def write_bert(shape: Shape, folder: Path, seed: int = 0) -> Path:
     return folder
 
 
-def shared_data() -> Path | None:
-    """The original data sets beside the checkout, where they are."""
-    found = Path(__file__).resolve().parents[2] / "shared" / "data"
-    return found if (found / "STS").is_dir() else None
+def data_root() -> Path | None:
+    """The folder of original data sets that $MLSG_DATA_ROOT names, if it holds STS-B."""
+    found = Path(os.environ.get("MLSG_DATA_ROOT", ""))
+    return found if (found / "STS" / "STSBenchmark").is_dir() else None
 
 
 def corpus_name() -> str:
     """The corpus of the benchmarks: STS-B, as in the paper, else the starter's sentences."""
-    return "stsb" if shared_data() else "starter"
+    return "stsb" if data_root() else "starter"
 
 
 def dev_name() -> str:
     """The dev set of the benchmarks."""
-    return "stsb.en@dev" if shared_data() else "starter.en"
+    return "stsb.en@dev" if data_root() else "starter.en"
 
 
 def sentences(count: int = 0, seed: int = 0) -> list[str]:
     """Sentences of the corpus: all of them, repetitions too, or a random sample of `count` different ones."""
-    _, stream = stream_corpus(
-        load_catalog().language("en").corpus(corpus_name()), shared_data(), Hub.from_environment()
-    )
+    _, stream = stream_corpus(load_catalog().language("en").corpus(corpus_name()), data_root(), Hub.from_environment())
     found = [normalise(text) for text in stream]
     if not count:
         return found
@@ -96,7 +95,7 @@ def sentences(count: int = 0, seed: int = 0) -> list[str]:
 def dev_pairs(count: int = 0, seed: int = 0) -> GradedPairs:
     """The dev set, or a random sample of `count` of its pairs."""
     hub = Hub.from_environment()
-    located = locate_set(load_catalog().pair_set(dev_name()), shared_data(), hub)
+    located = locate_set(load_catalog().pair_set(dev_name()), data_root(), hub)
     assert isinstance(located, LocatedSet)
     pairs = read_pairs(located, hub)
     if not count:

@@ -74,7 +74,7 @@ class Ours:
         self.loop._save()
 
     def save_best(self) -> None:
-        """The weights, as they are kept when dev is better than ever."""
+        """The weights, as they are kept when dev has a new best."""
         save_best(self.loop.r.scratch, self.loop.state.step, self.loop._tuned_weights())
 
     def finish(self) -> None:
@@ -138,7 +138,7 @@ def setting(folder: Path, base: Path, texts: Sequence[str], dev: GradedPairs | N
 
 def corpus(folder: Path, base: Path) -> Setting:
     """The corpus and the dev set of the recipe as they are, for trainings that are really run."""
-    context = open_context(folder / "workspace", [], material.shared_data())
+    context = open_context(folder / "workspace", [], material.data_root())
     recipe = load_recipe("zero_shot", [f"prepare.corpus={material.corpus_name()}"])
     return Setting(context, run_prepare(recipe, context), base, material.dev_name())
 
@@ -158,7 +158,7 @@ def on(device: str) -> Iterator[None]:
 
 
 def check_device(device: str) -> None:
-    """End the benchmark where the device is not there."""
+    """End the benchmark where the device does not exist."""
     if device == "cuda" and not torch.cuda.is_available():
         raise SystemExit("no GPU here: run it with --device cpu")
 
@@ -176,7 +176,7 @@ def _declare(langs: Path, dev: GradedPairs) -> None:
 
 
 class _Begun(BaseException):
-    """The loop would begin now. No Exception, so that nobody takes it for a fault."""
+    """The loop would begin now. Not an Exception, so that nothing takes it for an error."""
 
     def __init__(self, run: Run) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Ratios from one run: two things timed alternately, so that whatever else the machine does falls on both.
+"""Ratios from one run: two things timed alternately, so that other load on the machine affects both.
 
 found = alternate(ours, theirs, pairs=5)
 print(found.line("step"))
@@ -21,7 +21,7 @@ class Comparison:
     ours: tuple[float, ...]
     theirs: tuple[float, ...]
     processor: float | None = None
-    """The median ratio of processor time: with one thread the steadier figure on a machine that others use too."""
+    """The median ratio of processor time: with one thread the steadier figure on a shared machine."""
 
     @property
     def ratios(self) -> tuple[float, ...]:
@@ -61,7 +61,7 @@ def alternate(
 
 
 def take_turns(ours: Callable[[], float], theirs: Callable[[], float], *, pairs: int, warmup: int = 1) -> Comparison:
-    """As `alternate`, of two sides that tell the seconds themselves."""
+    """As `alternate`, of two sides that report the seconds themselves."""
     seconds: tuple[list[float], list[float]] = ([], [])
     for pair in range(-warmup, pairs):
         for side in (0, 1) if pair % 2 else (1, 0):

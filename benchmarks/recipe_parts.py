@@ -1,7 +1,7 @@
-"""What a whole training is put together from: each part measured on a sample, times how often it happens.
+"""A whole training from its parts: each is measured on a sample and multiplied by how often it happens.
 
 The recipe is zero_shot: STS-B's 17,256 sentences once, 1,079 steps, dev 23 times. Both sides are taken to save a new
-best of dev five times; mlsg also writes checkpoints, at its own pace, and an encoder at the end.
+best of dev five times; mlsg also writes checkpoints, as often as `mlsg train` does, and an encoder at the end.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ class Parts:
     """Seconds of each part at full length."""
 
     shared: dict[str, float]
-    """Done once for all seeds; trainings that run at the same time share it out."""
+    """Done once for all seeds; trainings that run at the same time divide it."""
     first: dict[str, float]
     """Done once by each of those that run at the same time, and by none that begins later."""
     each: dict[str, float]
     """Done by every training."""
 
     def seconds(self, seeds: int, beside: int = 1) -> float:
-        """Of so many trainings, so many of them at a time."""
+        """Of `seeds` trainings, `beside` of them at a time."""
         shared, first, each = (sum(part.values()) for part in (self.shared, self.first, self.each))
         return shared / beside + first + seeds / beside * each
 
@@ -72,7 +72,7 @@ class Measured:
     dev: Comparison
 
     def ratio(self, seeds: int, beside: int = 1, their_beside: int = 1) -> float:
-        """Of the times of so many trainings."""
+        """Of the times of `seeds` trainings."""
         return self.theirs.seconds(seeds, their_beside) / self.ours.seconds(seeds, beside)
 
     def lines(self, theirs: str = "straightforward") -> list[str]:
@@ -86,7 +86,7 @@ class Measured:
 
 
 def whole_steps() -> int:
-    """Steps of the recipe: 1,079 where STS-B is there."""
+    """Steps of the recipe: 1,079 where STS-B is available."""
     return math.ceil(len(material.sentences()) / _BATCH)
 
 
@@ -155,7 +155,7 @@ def _evaluations(mine: Lanes, theirs: Lanes, sizes: Sizes) -> Comparison:
 
 
 def _checkpoints(seconds: float, cost: float, size: int) -> int:
-    """How many a training of so many seconds writes, by its pace."""
+    """How many checkpoints a training of `seconds` writes."""
     steps, pace, clock, written = whole_steps(), Pace(), 0.0, 0
     due = pace.before_first(size)
     for _ in range(steps // pace.every):

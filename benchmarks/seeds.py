@@ -1,6 +1,6 @@
 """A recipe with several seeds: per set the mean over seeds of Spearman, beside the untuned base and counting words.
 
-    python -m benchmarks.seeds --model ../shared/models/mini --data-root ../shared/data --langs en,es,ar,tr
+    python -m benchmarks.seeds --model MINI --data-root DATA --langs en,es,ar,tr
 
 One `prepare`, then a `train` a seed, as a user's commands do them; what the workspace has is taken as it is. Intervals
 are those of the mean over seeds when a set's pairs are drawn again (1,000 resamples, seed 0); no seed is left out.
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.bases import Measured, shown
-from benchmarks.material import shared_data
+from benchmarks.material import data_root
 from mlsg.api import needs_text, run_eval, run_prepare, run_train
 from mlsg.config.recipes import load_recipe
 from mlsg.context import open_context
@@ -35,7 +35,7 @@ _COLUMNS = (
 
 def main() -> None:
     """Read the command line, run, and print."""
-    data = shared_data()
+    data = data_root()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True)
     parser.add_argument("--recipe", default="zero_shot")

@@ -1,4 +1,4 @@
-"""Both sides of a training in processes of their own: neither works in memory that the other one has left in pieces.
+"""Both sides of a training in processes of their own: neither works in memory that the other one has fragmented.
 
 with Lanes("mlsg", task, count=2, threads=1) as mine:
     mine.do("begin")
@@ -69,7 +69,7 @@ class Lanes:
 
 @contextmanager
 def lanes(side: str, task: Task, *, count: int = 1, threads: int = 0) -> Iterator[Lanes]:
-    """Start `count` processes of "mlsg" or "straightforward", of so many threads each; 0: as many as they take."""
+    """Start `count` processes of "mlsg" or "straightforward", with `threads` threads each; 0: their default."""
     context = multiprocessing.get_context("spawn")
     with _environment(OMP_NUM_THREADS=str(threads) if threads else os.environ.get("OMP_NUM_THREADS")):
         pairs = [context.Pipe() for _ in range(count)]
@@ -91,7 +91,7 @@ def lanes(side: str, task: Task, *, count: int = 1, threads: int = 0) -> Iterato
 
 
 def _serve(side: str, task: Task, seed: int, pipe: Connection) -> None:
-    """One process: do what is asked for until nobody asks any more."""
+    """One process: do what is asked for until the pipe is closed."""
     with TemporaryDirectory() as folder, ours.on(task.device):
         works = (_mlsg if side == "mlsg" else _straightforward)(task, seed, Path(folder))
         while True:

@@ -1,6 +1,6 @@
 """How the gain of SG-OPT grows with pretraining: one row a snapshot of `mlsg starter build`.
 
-    python -m benchmarks.starter_gain OUT/snapshots/1-of-8 OUT/snapshots/2-of-8 ... --data-root ../shared/data
+    python -m benchmarks.starter_gain OUT/snapshots/1-of-8 OUT/snapshots/2-of-8 ... --data-root DATA
 
 For each base the recipe zero_shot (the paper's settings and text) once for each seed. cls, mean: the untuned base's
 last layer. tuned: mean over seeds and primary sets, and its gain over both with a paired interval. anisotropy: mean
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.bases import measure, shown
 from benchmarks.layers import between, layer_vectors, random_cosines
-from benchmarks.material import shared_data
+from benchmarks.material import data_root
 from mlsg.context import Context, open_context
 from mlsg.report.tables import points
 
@@ -38,7 +38,7 @@ def row(base: Path, context: Context, seeds: int, langs: Sequence[str]) -> list[
 
 def main(arguments: list[str] | None = None) -> None:
     """Print the table as Markdown."""
-    data = shared_data()
+    data = data_root()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bases", nargs="+", type=Path)
     parser.add_argument("--langs", default="es,ar,tr,de,fr,it,zh,ko", help="English has seen text")

@@ -1,10 +1,10 @@
 """The starter's table: every primary set, untuned and tuned with several seeds, beside another base and counting words.
 
-    python -m benchmarks.starter_table --against ../shared/models/mini --data-root ../shared/data
+    python -m benchmarks.starter_table --against MINI --data-root DATA
 
 cls, mean: the untuned base's last layer. best: the untuned mean over tokens of the layer that is chosen without a
 label, the one whose vectors of random training sentences are least alike. SG-OPT: recipe zero_shot, the paper's
-settings and text. ours: recipe quickstart, our settings and the starter's text. Both tuned on English alone, mean over
+settings and text. ours: recipe quickstart, its settings and the starter's text. Both tuned on English alone, mean over
 seeds. Intervals are of the mean over seeds when a set's pairs are drawn again (1,000 resamples, seed 0); differences
 are paired. Tatoeba is of the first seed.
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 from benchmarks import tatoeba
 from benchmarks.bases import TUNED, UNTUNED, Measured, drawn, measure, shown
 from benchmarks.layers import least_alike
-from benchmarks.material import shared_data
+from benchmarks.material import data_root
 from mlsg.config.resources import starter_folder
 from mlsg.context import open_context
 from mlsg.evaluate.means import mean_difference
@@ -30,7 +30,7 @@ _COLUMNS = ("set", "pairs", *_WAYS, "words", "idf")
 
 def main() -> None:
     """Read the command line, run, and print."""
-    data = shared_data()
+    data = data_root()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default=str(starter_folder() / "model"))
     parser.add_argument("--against", required=True, help="another base: untuned, and with SG-OPT")

@@ -62,5 +62,5 @@ def table(data_root: Path, encoders: Mapping[str, Encoder]) -> Grid:
 def _lines(archive: tarfile.TarFile, name: str) -> list[str]:
     file = archive.extractfile(name)
     if file is None:
-        raise ValueError(f"{name} is no file")
+        raise ValueError(f"{name} is not a file")
     return file.read().decode("utf-8").rstrip("\n").split("\n")
