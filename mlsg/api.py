@@ -10,15 +10,15 @@ from mlsg import objectives
 from mlsg.cache.artefact import Artefact
 from mlsg.context import Context
 from mlsg.errors import SettingError
-from mlsg.evaluate import evaluate
-from mlsg.evaluate.seeds import encoders_of_seeds, over_seeds
+from mlsg.evaluate import evaluate, suites
+from mlsg.evaluate.over_seeds import encoders_of_seeds, over_seeds
 from mlsg.prepare import prepare
 from mlsg.train import train, train_seeds
 
 if TYPE_CHECKING:
     from mlsg.config.recipes import Recipe
     from mlsg.evaluate import Scores
-    from mlsg.report.seeds import SeedsSheet
+    from mlsg.evaluate.results import SeedScores
 
 
 def run_prepare(recipe: Recipe, context: Context, sources: Sequence[Path] = (), column: str = "text") -> Artefact:
@@ -50,6 +50,7 @@ def run_recipe(recipe: Recipe, context: Context, processes: int = 1) -> Scores:
     if recipe.pretrain is not None:
         problem = f"recipe {recipe.name} is for mlsg starter build"
         raise SettingError(problem, "run it so, or name another recipe (mlsg show lists them)")
+    suites.suite(recipe.eval.suite)  # an unknown one is said before anything is trained
     sentences = run_prepare(recipe, context) if needs_text(recipe) else None
     return run_eval(recipe, context, run_train(recipe, context, sentences, processes))
 
@@ -66,13 +67,13 @@ def run_eval(recipe: Recipe, context: Context, encoder: str | Artefact, pooling:
     return scores
 
 
-def run_eval_seeds(recipe: Recipe, context: Context, seeds: Sequence[int]) -> tuple[SeedsSheet, list[Scores]]:
+def run_eval_seeds(recipe: Recipe, context: Context, seeds: Sequence[int]) -> SeedScores:
     """Scores of the encoders that differ from the last one in the seed alone, and their means."""
     for code in recipe.eval.langs:
         context.catalog.language(code)
     encoders = encoders_of_seeds(last_encoder(context), seeds, context.workspace)
     scores = [run_eval(recipe, context, encoder) for encoder in encoders]
-    return over_seeds(seeds, scores, recipe.eval, context.workspace), scores
+    return over_seeds(seeds, scores)
 
 
 def last_sentences(context: Context, lang: str | None) -> Artefact:

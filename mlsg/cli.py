@@ -89,7 +89,7 @@ def prepare(
     """Sentences to train on: read, cleaned, free of evaluation sentences."""
     from mlsg.api import run_prepare
     from mlsg.config.recipes import load_recipe
-    from mlsg.report.stages import print_sentences
+    from mlsg.report.output import print_sentences
 
     assignments = _assignments(set_, prepare__lang=lang, prepare__corpus=corpus, prepare__limit=limit)
     context = _context(workspace, langs_dir, data_root)
@@ -123,7 +123,7 @@ def train(
     from mlsg.api import last_sentences, run_train, run_train_seeds
     from mlsg.config.recipes import load_recipe
     from mlsg.config.seed_list import seeds_to_train
-    from mlsg.report.stages import print_encoder
+    from mlsg.report.output import print_encoder
 
     several = seeds_to_train(seeds, seed, jobs)
     assignments = _assignments(set_, train__model=model, train__seed=seed)
@@ -172,7 +172,7 @@ def evaluate(
     settings = load_recipe(recipe, assignments)
     context = _context(workspace, langs_dir, data_root)
     if several:
-        print_seeds(*run_eval_seeds(settings, context, several), json=json, markdown=markdown)
+        print_seeds(run_eval_seeds(settings, context, several), json=json, markdown=markdown)
     else:
         encoders = encoders_to_evaluate(settings, context, encoder or ())
         print_scores([run_eval(settings, context, one, pooling) for one in encoders], json=json, markdown=markdown)
@@ -210,7 +210,7 @@ def show(
     set_: SetOption = None,
 ) -> None:
     """The settings of a recipe, or all recipes."""
-    from mlsg.report.recipes import print_recipe, print_recipes
+    from mlsg.report.listings import print_recipe, print_recipes
 
     print_recipe(name, set_ or ()) if name else print_recipes()
 
@@ -272,7 +272,7 @@ def langs(
 ) -> None:
     """Languages, their corpora and pair sets, how made, licences."""
     from mlsg.config.catalog import load_catalog
-    from mlsg.report.languages import print_languages
+    from mlsg.report.listings import print_languages
 
     print_languages(load_catalog(langs_dir or ()), code)
 
