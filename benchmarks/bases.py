@@ -17,8 +17,8 @@ from mlsg.config.recipes import load_recipe
 from mlsg.context import Context
 from mlsg.evaluate import Scores
 from mlsg.evaluate.cosines import SetCosines, read_cosines
-from mlsg.evaluate.means import Mean, Resampled, mean, mean_difference, resampled
-from mlsg.evaluate.results import ScoreSheet, SetScore
+from mlsg.evaluate.results import SetScore
+from mlsg.evaluate.statistics import Resampled, mean, mean_difference, resampled
 from mlsg.model.encoder import Encoder
 from mlsg.report.tables import points, span
 
@@ -40,24 +40,24 @@ class Measured:
 
     def found(self, way: str) -> list[Mapping[str, SetCosines]]:
         """Cosines a set, for each seed."""
-        return [read_cosines(each.cosines) for each in self.scores[way]]
+        return [read_cosines(each.artefact) for each in self.scores[way]]
 
     @property
     def primary(self) -> list[str]:
         """One set a language."""
         there = self.found(next(iter(self.scores)))[0]
-        return [name for name in self._sheet.primaries.values() if name is not None and name in there]
+        return [name for name in self._first.primaries.values() if name is not None and name in there]
 
     @property
     def across(self) -> list[str]:
         """The sets between two languages."""
-        return [each.set for each in self._sheet.sets if each.crosslingual]
+        return [each.set for each in self._first.sets if each.crosslingual]
 
-    def mean(self, way: str, names: Sequence[str]) -> Mean:
+    def mean(self, way: str, names: Sequence[str]) -> Resampled:
         """Over some sets and all seeds."""
         return mean(drawn(self.found(way), names))
 
-    def gain(self, way: str, before: str, names: Sequence[str]) -> Mean:
+    def gain(self, way: str, before: str, names: Sequence[str]) -> Resampled:
         """What a tuned way has more than an untuned one."""
         after = self.found(way)
         return mean_difference(drawn(after, names), drawn(self.found(before) * len(after), names))
@@ -82,11 +82,11 @@ class Measured:
         return cells
 
     def _sets(self, names: Sequence[str]) -> list[SetScore | None]:
-        return [self._sheet.set_score(name) for name in names]
+        return [self._first.set_score(name) for name in names]
 
     @property
-    def _sheet(self) -> ScoreSheet:
-        return next(iter(self.scores.values()))[0].sheet
+    def _first(self) -> Scores:
+        return next(iter(self.scores.values()))[0]
 
 
 def measure(
@@ -141,6 +141,6 @@ def drawn(found: Sequence[Mapping[str, SetCosines]], names: Sequence[str]) -> li
     return made
 
 
-def shown(value: Mean) -> str:
+def shown(value: Resampled) -> str:
     """As a cell."""
     return f"{points(value.value)} {span(value.interval)}"

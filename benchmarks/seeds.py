@@ -54,7 +54,7 @@ def main() -> None:
     text = run_prepare(recipes[0], context) if needs_text(recipes[0]) else None
     untuned = {way: [run_eval(recipes[0], context, options.model, pooling=way)] for way in ("cls", "mean")}
     after = [run_eval(recipe, context, run_train(recipe, context, text)) for recipe in recipes]
-    title = f"{after[0].sheet.encoder.title}, recipe {options.recipe}: Spearman x 100, {len(after)} seeds"
+    title = f"{after[0].encoder.title}, recipe {options.recipe}: Spearman x 100, {len(after)} seeds"
     print(markdown([table(title, Measured(options.model, {**untuned, "after": after}, {}))]))
 
 

@@ -21,7 +21,7 @@ from benchmarks.layers import least_alike
 from benchmarks.material import data_root
 from mlsg.config.resources import starter_folder
 from mlsg.context import open_context
-from mlsg.evaluate.means import mean_difference
+from mlsg.evaluate.statistics import mean_difference
 from mlsg.report.tables import Grid, markdown
 
 _WAYS = (*UNTUNED, *TUNED)

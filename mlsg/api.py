@@ -28,7 +28,8 @@ from mlsg.config.settings import setting_names
 from mlsg.context import Context, open_context
 from mlsg.errors import SettingError
 from mlsg.evaluate import evaluate as evaluate_stage
-from mlsg.evaluate.seeds import encoders_of_seeds, over_seeds
+from mlsg.evaluate import suites
+from mlsg.evaluate.over_seeds import encoders_of_seeds, over_seeds
 from mlsg.prepare import STAGE, stream_sentences
 from mlsg.prepare import prepare as prepare_stage
 from mlsg.train import train as train_stage
@@ -36,8 +37,8 @@ from mlsg.train import train_seeds
 
 if TYPE_CHECKING:
     from mlsg.evaluate import Scores
+    from mlsg.evaluate.results import SeedScores
     from mlsg.model.encoder import Encoder
-    from mlsg.report.seeds import SeedsSheet
 
 Paths = str | Path | Sequence[str | Path]
 
@@ -205,12 +206,12 @@ def run_eval_named(
     return [run_eval(recipe, context, each, pooling) for each in named]
 
 
-def run_eval_seeds(recipe: Recipe, context: Context, seeds: Sequence[int]) -> tuple[SeedsSheet, list[Scores]]:
+def run_eval_seeds(recipe: Recipe, context: Context, seeds: Sequence[int]) -> SeedScores:
     """Scores of the encoders that differ from the last one in the seed alone, and their means."""
     _check_languages(recipe, context)
     encoders = encoders_of_seeds(last_encoder(context), seeds, context.workspace)
     scores = [run_eval(recipe, context, encoder) for encoder in encoders]
-    return over_seeds(seeds, scores, recipe.eval, context.workspace), scores
+    return over_seeds(seeds, scores)
 
 
 def explain_recipe(recipe: Recipe, context: Context) -> Iterator[str]:
@@ -281,6 +282,7 @@ def _recipe(name: str, settings: Mapping[str, Any], sections: Collection[str]) -
     }
     recipe = changed_recipe(name, changes)
     objectives.read(recipe.objective)
+    suites.suite(recipe.eval.suite)
     return recipe
 
 

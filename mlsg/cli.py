@@ -98,7 +98,7 @@ def prepare(
 ) -> None:
     """Sentences to train on: read, cleaned, free of evaluation sentences."""
     from mlsg.api import run_prepare
-    from mlsg.report.stages import print_sentences
+    from mlsg.report.output import print_sentences
 
     settings = _recipe(recipe, set_, prepare__lang=lang, prepare__corpus=corpus, prepare__limit=limit)
     print_sentences(run_prepare(settings, _context(workspace, langs_dir, data_root), source or (), column))
@@ -129,7 +129,7 @@ def train(
 ) -> None:
     """An encoder trained on the sentences prepared last."""
     from mlsg.api import run_train_last
-    from mlsg.report.stages import print_encoder
+    from mlsg.report.output import print_encoder
 
     several = _seeds(seeds, seed=seed)
     settings = _recipe(recipe, set_, train__model=model, train__seed=seed)
@@ -171,7 +171,7 @@ def evaluate(
     settings = _recipe(recipe, set_, eval__langs=langs.split(",") if langs else None)
     context = _context(workspace, langs_dir, data_root)
     if several:
-        print_seeds(*run_eval_seeds(settings, context, several), json=json, markdown=markdown)
+        print_seeds(run_eval_seeds(settings, context, several), json=json, markdown=markdown)
     else:
         print_scores(run_eval_named(settings, context, encoder or (), pooling), json=json, markdown=markdown)
 
@@ -207,7 +207,7 @@ def show(
     set_: SetOption = None,
 ) -> None:
     """The settings of a recipe, or all recipes."""
-    from mlsg.report.recipes import print_recipe, print_recipes
+    from mlsg.report.listings import print_recipe, print_recipes
 
     print_recipe(_recipe(name, set_)) if name else print_recipes()
 
@@ -268,7 +268,7 @@ def langs(
 ) -> None:
     """Languages, their corpora and pair sets, how made, licences."""
     from mlsg.config.catalog import load_catalog
-    from mlsg.report.languages import print_languages
+    from mlsg.report.listings import print_languages
 
     print_languages(load_catalog(langs_dir or ()), code)
 

@@ -92,7 +92,7 @@ class EvalSettings:
 
     langs: Annotated[tuple[str, ...], "languages to evaluate"] = ("en", "es", "ar", "tr")
     family: Annotated[str, "only sets of this family; empty: each language's public sets"] = ""
-    suite: Annotated[Literal["sts"], "what is measured"] = "sts"
+    suite: Annotated[str, "what is measured"] = "sts"
     resamples: Annotated[int, "bootstrap resamples of pairs", Between(100)] = 1000
     seed: Annotated[int, "seed of the bootstrap", Between(0)] = 0
     precision: Annotated[Precision, "of the encoder's forward pass"] = "float32"

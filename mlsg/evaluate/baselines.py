@@ -1,51 +1,33 @@
-"""The four standing baselines of every score, on the same pairs (design, part 5).
+"""The four standing baselines of every score, on the same pairs (docs/design.md, part 5).
 
-`base_cls` and `base_mean` are the untuned base of an encoder, last layer; their cosines are an artefact of their own,
-shared by all encoders of that base. `overlap` and `idf_overlap` count words and need no model; between two languages
-words do not match, so there they are null.
+`base_cls` and `base_mean` are the untuned base of an encoder, last layer. `overlap` and `idf_overlap` count words and
+need no model; between two languages words do not match, so there they are null.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
-from mlsg.cache.artefact import Artefact
-from mlsg.cache.workspace import Workspace
 from mlsg.config.catalog import Catalog
-from mlsg.data.pairs import GradedPairs, LocatedSet
-from mlsg.errors import HubUnreachableError, ModelError
-from mlsg.evaluate.cosines import build_cosines
+from mlsg.data.pairs import GradedPairs
+from mlsg.errors import ModelError
 from mlsg.evaluate.encoder_ref import EncoderRef, base_of
 from mlsg.evaluate.statistics import spearman
 from mlsg.text.overlap import idf_overlap, overlap
 
-if TYPE_CHECKING:
-    from mlsg.hub import Hub
-
 BASE_POOLINGS: Mapping[str, str] = {"base_cls": "cls", "base_mean": "mean"}
 
 
-def base_cosines(
-    subject: EncoderRef, located: Sequence[LocatedSet], precision: str, *, workspace: Workspace, hub: Hub
-) -> tuple[dict[str, Artefact], str]:
-    """Role -> cosines of the base, and ""; or nothing and the reason why the base cannot be had any more."""
-    found: dict[str, Artefact] = {}
+class BaseUnavailableError(Exception):
+    """The untuned base of an encoder is not known, or cannot be loaded any more."""
+
+
+def bases_of(encoder: EncoderRef) -> dict[str, EncoderRef]:
+    """The untuned base by role. Raises BaseUnavailableError where it is not known."""
     try:
-        bases = {role: base_of(subject, pooling) for role, pooling in BASE_POOLINGS.items()}
-        for role, base in bases.items():  # the first one's pass over the base makes the vectors of both
-            also = tuple(bases.values())
-            found[role] = build_cosines(base, located, precision, also=also, workspace=workspace, hub=hub)
-    except (ModelError, HubUnreachableError) as error:
-        return {}, f"no base_cls and base_mean: {error.problem}"
-    return found, ""
-
-
-def poolings_beside(subject: EncoderRef) -> tuple[EncoderRef, ...]:
-    """The base poolings that a pass over this encoder gives as well: those of a plain model, which is its own base."""
-    if subject.provenance is not None or not subject.pooling:
-        return ()
-    return tuple(base_of(subject, pooling) for pooling in BASE_POOLINGS.values())
+        return {role: base_of(encoder, pooling) for role, pooling in BASE_POOLINGS.items()}
+    except ModelError as error:
+        raise BaseUnavailableError(error.problem) from error
 
 
 def word_baselines(pairs: GradedPairs, languages: tuple[str, str], catalog: Catalog) -> dict[str, float | None]:

@@ -1,11 +1,8 @@
-"""Stage `cosines`: the cosine of every pair of the located sets under one encoder.
+"""The cosines of the pairs of sets under an encoder, from the vectors of their sentences; and as JSON.
 
-This is the only part of an evaluation that needs a model, so it is an artefact of its own: statistics over it are
-redone in a second, and the base of many encoders is encoded once for all of them. The vectors below it are kept on disk
-(`mlsg.evaluate.vectors`): killed, or asked for other sets, it encodes what is new.
-
-`cosines.json` maps each set to `{"gold": [..], "cosine": [..], "truncated": n, "unknown": n}`, pairs in the
-set's order; `encoder.json` holds what is known of the encoder once it is loaded.
+`cosines.json` in a `scores` artefact maps a role (`encoder`, and `base_cls` and `base_mean` where the base was
+available) to its sets, and each set to `{"gold": [..], "cosine": [..], "truncated": n, "unknown": n}`, pairs in the
+set's order.
 """
 
 from __future__ import annotations
@@ -13,25 +10,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mlsg.cache.artefact import Artefact, Request
+from mlsg.cache.artefact import Artefact
 from mlsg.cache.files import canonical_json, read_json
-from mlsg.cache.workspace import Workspace
-from mlsg.data.pairs import GradedPairs, LocatedSet, read_pairs
-from mlsg.evaluate.encoder_ref import EncoderRef
-from mlsg.evaluate.encoding import encode_sentences
+from mlsg.data.pairs import GradedPairs
 from mlsg.evaluate.statistics import Floats
 from mlsg.evaluate.vectors import Rows
 
-if TYPE_CHECKING:
-    from mlsg.hub import Hub
-
-FORMAT = 1
-_COSINES = "cosines.json"
-_ENCODER = "encoder.json"
+ENCODER = "encoder"
+_FILE = "cosines.json"
 
 
 @dataclass(frozen=True)
@@ -44,48 +35,8 @@ class SetCosines:
     unknown: int
 
 
-def build_cosines(
-    subject: EncoderRef,
-    located: Sequence[LocatedSet],
-    precision: str,
-    *,
-    also: Sequence[EncoderRef] = (),
-    workspace: Workspace,
-    hub: Hub,
-) -> Artefact:
-    """The cosines of `subject` on `located`; torch is imported only when sentences have to be encoded.
-
-    `also` are poolings of the same base that will be asked for next: one pass makes the vectors of all.
-    Raises ModelError where the encoder cannot be read, DataError where a set cannot.
-    """
-    request = Request(
-        stage="cosines",
-        format=FORMAT,
-        name=subject.label,
-        settings={"pooling": subject.pooling, "layer": subject.layer, "precision": precision},
-        inputs=subject.inputs,
-        fingerprints={**subject.fingerprints, **set_fingerprints(located)},
-    )
-
-    def make(folder: Path, _scratch: Path) -> Mapping[str, Any]:
-        pairs = [read_pairs(each, hub) for each in located]
-        sentences = distinct_sentences(pairs)
-        rows, described = encode_sentences(subject, sentences, precision, also=also, workspace=workspace, hub=hub)
-        found = score_pairs(sentences, rows, pairs)
-        (folder / _COSINES).write_text(canonical_json({name: _table(each) for name, each in found.items()}), "utf-8")
-        (folder / _ENCODER).write_text(canonical_json(described), "utf-8")
-        return {"sets": len(found), "pairs": sum(len(each.gold) for each in found.values()), **described}
-
-    return workspace.build(request, make)
-
-
-def set_fingerprints(located: Sequence[LocatedSet]) -> dict[str, str]:
-    """What the scores of these sets depend on, for a key."""
-    return {f"set {each.pair_set.name}": each.fingerprint for each in located}
-
-
-def read_cosines(artefact: Artefact) -> dict[str, SetCosines]:
-    """The numbers of a `cosines` artefact by set."""
+def read_cosines(artefact: Artefact, role: str = ENCODER) -> dict[str, SetCosines]:
+    """The cosines of a `scores` artefact by set; of a base that was not available there are none."""
     return {
         name: SetCosines(
             np.array(table["gold"], dtype=np.float64),
@@ -93,13 +44,14 @@ def read_cosines(artefact: Artefact) -> dict[str, SetCosines]:
             table["truncated"],
             table["unknown"],
         )
-        for name, table in read_json(artefact.folder / _COSINES).items()
+        for name, table in read_json(artefact.folder / _FILE).get(role, {}).items()
     }
 
 
-def read_encoder_facts(artefact: Artefact) -> dict[str, Any]:
-    """Pooling, layer and dimension of the encoder that a `cosines` artefact was made with."""
-    return read_json(artefact.folder / _ENCODER)
+def write_cosines(folder: Path, found: Mapping[str, Mapping[str, SetCosines]]) -> None:
+    """Keep the cosines of each role by set."""
+    tables = {role: {name: _table(each) for name, each in sets.items()} for role, sets in found.items()}
+    (folder / _FILE).write_text(canonical_json(tables), "utf-8")
 
 
 def distinct_sentences(sets: Sequence[GradedPairs]) -> list[str]:
@@ -124,7 +76,7 @@ def score_pairs(sentences: Sequence[str], rows: Rows, sets: Sequence[GradedPairs
     return found
 
 
-def cosines(first: np.ndarray, second: np.ndarray) -> Floats:
+def cosines(first: NDArray[Any], second: NDArray[Any]) -> Floats:
     """Cosine of corresponding rows (n, d), in float64; 0 where a vector is zero.
 
     Equal rows give exactly 1 (not 1 minus a rounding error), so that identical sentences stay tied.
@@ -132,7 +84,8 @@ def cosines(first: np.ndarray, second: np.ndarray) -> Floats:
     u, v = first.astype(np.float64), second.astype(np.float64)
     products = np.einsum("nd,nd->n", u, u) * np.einsum("nd,nd->n", v, v)
     with np.errstate(invalid="ignore"):
-        return np.einsum("nd,nd->n", u, v) / np.sqrt(np.where(products == 0, 1.0, products))
+        found: Floats = np.einsum("nd,nd->n", u, v) / np.sqrt(np.where(products == 0, 1.0, products))
+    return found
 
 
 def _table(scored: SetCosines) -> dict[str, Any]:

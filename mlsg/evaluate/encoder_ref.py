@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from mlsg.cache.artefact import Artefact
 from mlsg.cache.workspace import Workspace
 from mlsg.config.catalog import PairSet
+from mlsg.config.recipes import Pooling
 from mlsg.errors import HubUnreachableError, MlsgError, ModelError, SettingError, nearest
 from mlsg.model.fingerprint import fingerprint_model
 from mlsg.model.provenance import Provenance, name_of, provenance_in
@@ -21,8 +22,6 @@ from mlsg.model.provenance import Provenance, name_of, provenance_in
 if TYPE_CHECKING:
     from mlsg.hub import Hub
     from mlsg.model.encoder import Encoder
-
-POOLINGS = ("cls", "mean", "max", "first_last")
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ class EncoderRef:
     def transductive(self, pair_set: PairSet) -> bool | None:
         """Whether sentences of the set were in the training text; None where no one looked.
 
-        `mlsg prepare` compares its text with the sets of the text's language; a set that it could not have then, or
+        `mlsg prepare` compares its text with the sets of the text's language; a set that was not available then, or
         that was declared later, is one where no one looked. Sets of other languages are taken to share no sentence.
         """
         made = self.provenance
@@ -77,10 +76,11 @@ class EncoderRef:
 
     def load(self, precision: str, hub: Hub) -> Encoder:
         """The encoder itself; imports torch. Raises ModelError or HubUnreachableError where it cannot be read."""
+        source = self._present(hub)
         from mlsg.model.encoder import Encoder
 
         return Encoder.load(
-            self._present(hub),
+            source,
             revision=self.revision,
             pooling=self.pooling,
             layer=self.layer,
@@ -89,7 +89,7 @@ class EncoderRef:
         )
 
     def _present(self, hub: Hub) -> str:
-        """The first source that is there and unchanged."""
+        """The first source that exists and has not changed."""
         wanted = self.fingerprints.get("encoder")
         if wanted is None:
             return self.sources[0]
@@ -104,12 +104,12 @@ class EncoderRef:
 
 
 def resolve_encoder(encoder: str | Artefact, pooling: str | None, workspace: Workspace, hub: Hub) -> EncoderRef:
-    """The subject that a user named: an artefact, a folder or a hub id.
+    """The encoder that a user named: an artefact, a folder or a hub id.
 
-    Raises SettingError for an unknown pooling, ModelError and HubUnreachableError for what cannot be had.
+    Raises SettingError for an unknown pooling, ModelError and HubUnreachableError for what is not available.
     """
-    if pooling is not None and pooling not in POOLINGS:
-        raise SettingError(f'unknown pooling "{pooling}"', nearest(pooling, POOLINGS))
+    if pooling is not None and pooling not in get_args(Pooling):
+        raise SettingError(f'unknown pooling "{pooling}"', nearest(pooling, get_args(Pooling)))
     layer = None if pooling is None else -1
     if isinstance(encoder, str):
         encoder = _artefact_of(encoder, workspace) or encoder
@@ -139,19 +139,19 @@ def resolve_encoder(encoder: str | Artefact, pooling: str | None, workspace: Wor
     )
 
 
-def base_of(subject: EncoderRef, pooling: str) -> EncoderRef:
-    """The untuned base of an encoder, last layer, pooled as asked; whether it is still there is seen when it is loaded.
+def base_of(encoder: EncoderRef, pooling: str) -> EncoderRef:
+    """The untuned base of an encoder, last layer, pooled as asked; whether it still exists is seen when it is loaded.
 
     Raises ModelError where the base is not known.
     """
-    made = subject.provenance
-    if made is None and subject.pooling:
-        return replace(subject, pooling=pooling, layer=-1)
+    made = encoder.provenance
+    if made is None and encoder.pooling:
+        return replace(encoder, pooling=pooling, layer=-1)
     if made is None or not made.base_fingerprint:
-        raise ModelError(f"the base of {subject.name} is not known", "evaluate an encoder that mlsg trained")
+        raise ModelError(f"the base of {encoder.name} is not known", "evaluate an encoder that mlsg trained")
     return EncoderRef(
         made.base,
-        tuple(dict.fromkeys([*subject.base_sources, made.base])),
+        tuple(dict.fromkeys([*encoder.base_sources, made.base])),
         made.base_fingerprint,
         revision=made.base_revision or "main",
         pooling=pooling,
@@ -161,13 +161,13 @@ def base_of(subject: EncoderRef, pooling: str) -> EncoderRef:
 
 
 def _base_sources(encoder: Artefact) -> tuple[str, ...]:
-    """The base as the training named it: the manifest's recipe has the path, which is no part of the key."""
+    """The base as the training named it: the manifest's recipe has the path, which is not part of the key."""
     model = encoder.manifest.get("recipe", {}).get("train", {}).get("model")
     return (model,) if model else ()
 
 
 def _artefact_of(encoder: str, workspace: Workspace) -> Artefact | None:
-    """The artefact whose folder was named, so that a path and the artefact have one key."""
+    """The artefact whose folder was named, so that a path and the artefact have the same key."""
     folder = Path(encoder).absolute()
     found = (artefact for artefact in workspace.artefacts("encoders") if artefact.folder.absolute() == folder)
     return next(found, None)

@@ -1,4 +1,4 @@
-"""Sentences to vectors for the evaluation: taken from the disk where they are there, else computed and kept."""
+"""Sentences to vectors for the evaluation: taken from the disk where they exist, else computed and kept."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from mlsg.model.encoder import Encoder
 
 _KEPT_AT_ONCE = 8192
-"""Sentences after which a killed evaluation does not begin again."""
+"""A killed evaluation loses at most this many sentences."""
 
 
 def encode_sentences(
-    subject: EncoderRef,
+    ref: EncoderRef,
     sentences: Sequence[str],
     precision: str,
     *,
@@ -32,13 +32,13 @@ def encode_sentences(
     """The vectors of distinct sentences under an encoder, and what is known of it (pooling, layer, dimension).
 
     `also` are other poolings of the same base: where the model has to be run, their vectors are made in the same pass
-    and kept for who asks next. torch is imported only where something has to be computed. Raises ModelError.
+    and kept for whoever asks next. torch is imported only where something has to be computed. Raises ModelError.
     """
-    store = VectorStore(workspace.root, subject, precision)
+    store = VectorStore(workspace.root, ref, precision)
     facts = store.facts()
     rows = None if facts is None else store.find(sentences, facts["dimension"])
     if facts is None or rows is None or not rows.known.all():
-        encoder = subject.load(precision, hub)
+        encoder = ref.load(precision, hub)
         facts = _note(store, encoder)
         rows = rows if rows is not None else store.find(sentences, encoder.dimension)
         _complete(rows, sentences, store, encoder, also)
@@ -76,7 +76,7 @@ def _complete(
             )
         waiting.clear()
 
-    with console.progress(f"encode with {store.subject.label}", total=len(missing), unit="sentences") as bar:
+    with console.progress(f"encode with {store.encoder.label}", total=len(missing), unit="sentences") as bar:
         for batch, vectors in encode_tokens(encoders, tokens, settled=True):
             done = np.unique(batch)
             for own, made in zip(found, vectors, strict=True):

@@ -1,98 +1,81 @@
-"""Means of Spearman over sets, and their paired differences, with bootstrap intervals.
-
-Pairs are resampled within each set, the sets themselves are not: an interval says how much hangs on the pairs that were
-drawn, not on the languages. Sets that are row-by-row translations of one another meet the same resamples
-(`mlsg.evaluate.statistics`), as they must, since their errors go together.
-"""
+"""Means of Spearman over the primary sets of languages, and the paired differences of two encoders."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from mlsg.config.recipes import EvalSettings
-from mlsg.evaluate.cosines import SetCosines
-from mlsg.evaluate.results import Gain, MeanScore
-from mlsg.evaluate.statistics import Floats, Interval, percentiles, spearman, spearman_of_resamples
+from mlsg.errors import DataError
+from mlsg.evaluate.cosines import read_cosines
+from mlsg.evaluate.results import Differences, Gain, MeanScore, Scores, SetDifference
+from mlsg.evaluate.statistics import Resampled, mean, mean_difference, resampled
 
-
-@dataclass(frozen=True)
-class Resampled:
-    """Spearman on one set, and on each resample of its pairs (resamples,)."""
-
-    value: float
-    resamples: Floats
-
-
-@dataclass(frozen=True)
-class Mean:
-    """A mean over sets, or over sets and seeds; the interval is None where too few resamples are defined."""
-
-    value: float
-    interval: Interval | None
-
-
-def resampled(scores: Floats, gold: Floats, *, resamples: int = 1000, seed: int = 0) -> Resampled | None:
-    """Spearman of `scores` with `gold` and of its resamples, or None where it is undefined."""
-    value = spearman(scores, gold)
-    if value is None:
-        return None
-    return Resampled(value, spearman_of_resamples(scores, gold, resamples=resamples, seed=seed))
-
-
-def resampled_set(found: SetCosines, settings: EvalSettings) -> Resampled | None:
-    """`resampled`, of a set and as an evaluation draws."""
-    return resampled(found.cosine, found.gold, resamples=settings.resamples, seed=settings.seed)
-
-
-def mean(found: Sequence[Resampled]) -> Mean:
-    """The mean over some sets, or over seeds on the same set."""
-    values = np.mean([each.resamples for each in found], axis=0)
-    return Mean(float(np.mean([each.value for each in found])), percentiles(values))
-
-
-def mean_difference(first: Sequence[Resampled], second: Sequence[Resampled]) -> Mean:
-    """The mean over sets of first minus second, set by set the same pairs."""
-    pairs = list(zip(first, second, strict=True))
-    return mean([Resampled(a.value - b.value, a.resamples - b.resamples) for a, b in pairs])
+BySet = Mapping[str, Resampled | None]
+"""Set -> Spearman, None where it is undefined."""
 
 
 def mean_score(
-    primaries: Mapping[str, str | None],
-    own: Sequence[Mapping[str, SetCosines]],
-    bases: Mapping[str, Mapping[str, SetCosines]],
-    settings: EvalSettings,
+    primaries: Mapping[str, str | None], own: Sequence[BySet], bases: Mapping[str, BySet]
 ) -> MeanScore | None:
     """The mean over the primary sets that have a score, and its gain over each untuned base on those same sets.
 
-    `own` are the cosines of one encoder, or of several that differ in the seed: a set then needs a score with each.
+    `own` are the scores of one encoder, or of several that differ in the seed: a set then needs a score with each.
     """
     chosen = [name for name in primaries.values() if name is not None and name in own[0]]
-    scored = {name: [resampled_set(each[name], settings) for each in own] for name in chosen}
-    names = [name for name, seeds in scored.items() if None not in seeds]
+    names = [name for name in chosen if all(each[name] is not None for each in own)]
     if len(names) < 2:
         return None
-    ours = [each for name in names for each in scored[name] if each is not None]
+    ours = [each for name in names for seed in own if (each := seed[name]) is not None]
     gains = {}
     for role, found in bases.items():
-        untuned = [each for name in names if (each := resampled_set(found[name], settings)) is not None]
+        untuned = [each for name in names if (each := found[name]) is not None]
         if len(untuned) == len(names):
-            gain = mean_difference(ours, [each for each in untuned for _ in own])
-            gains[role] = Gain(gain.value, gain.interval)
+            gains[role] = _gain(mean_difference(ours, [each for each in untuned for _ in own]))
     whole = mean(ours)
     return MeanScore(len(names), whole.value, whole.interval, gains)
 
 
-def read_mean_score(table: Mapping[str, Any] | None) -> MeanScore | None:
-    """A MeanScore from JSON."""
-    if table is None:
-        return None
-    gains = {role: Gain(gain["difference"], _pair(gain["interval"])) for role, gain in table["gains"].items()}
-    return MeanScore(table["languages"], table["spearman"], _pair(table["interval"]), gains)
+def compare(a: Scores, b: Scores) -> Differences:
+    """Spearman of `a` minus Spearman of `b` on every set that both have, with 95% paired intervals.
+
+    Resamples and seed are those that `a` was evaluated with. Raises DataError where a set's gold scores changed between
+    the two evaluations.
+    """
+    cosines_a, cosines_b = read_cosines(a.artefact), read_cosines(b.artefact)
+    sets, both = [], {}
+    for score in a.sets:
+        other = b.set_score(score.set)
+        if other is None:
+            continue
+        first, second = cosines_a[score.set], cosines_b[score.set]
+        if not np.array_equal(first.gold, second.gold):
+            raise DataError(f"{score.set} changed between the two evaluations", "evaluate both encoders again")
+        drawn = [resampled(each.cosine, each.gold, **resampling(a.settings)) for each in (first, second)]
+        difference = None
+        if drawn[0] is not None and drawn[1] is not None:
+            both[score.set] = (drawn[0], drawn[1])
+            difference = drawn[0] - drawn[1]
+        sets.append(
+            SetDifference(
+                score.set,
+                score.languages,
+                score.pairs,
+                score.spearman,
+                other.spearman,
+                difference.value if difference else None,
+                difference.interval if difference else None,
+            )
+        )
+    primary = [both[name] for name in a.primaries.values() if name in both]
+    mean_gain = _gain(mean_difference(*zip(*primary, strict=True))) if len(primary) > 1 else None
+    return Differences(a.encoder, b.encoder, a.primaries, sets, mean_gain)
 
 
-def _pair(ends: Sequence[float] | None) -> Interval | None:
-    return None if ends is None else (ends[0], ends[1])
+def resampling(settings: Mapping[str, int]) -> dict[str, int]:
+    """How an evaluation with these settings draws its resamples."""
+    return {name: settings[name] for name in ("resamples", "seed")}
+
+
+def _gain(found: Resampled) -> Gain:
+    return Gain(found.value, found.interval)

@@ -1,21 +1,32 @@
-"""What an evaluation found, and its JSON: schema `mlsg.scores/1`.
+"""What an evaluation found, and its JSON: schemas `mlsg.scores/1`, `mlsg.difference/1` and `mlsg.seeds/1`.
 
-Correlations are raw (-1 to 1), rounded to six decimals; undefined is null. `transductive` is null where no one compared
-the training text with the set. The flags and baselines of every single set are in `SetScore` and in the tables; the
-schema carries baselines for each language's primary set only, and no mean over languages.
+In JSON correlations are raw (-1 to 1), rounded to six decimals; undefined is null. `transductive` is null where no one
+compared the training text with the set. `mlsg.scores/1` carries baselines for each language's primary set only, and no
+mean over languages; those of every set are in `SetScore`, in tables and in `Scores.to_frame`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from html import escape
+from typing import TYPE_CHECKING, Any
 
-SCHEMA = "mlsg.scores/1"
+from mlsg.cache.artefact import Artefact
+from mlsg.errors import SettingError
+from mlsg.evaluate.statistics import Interval
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
 BASELINES = ("base_cls", "base_mean", "overlap", "idf_overlap")
 FEW_PAIRS = 100
+MISSING = "-"
 
-Interval = tuple[float, float]
+
+def points(value: float | None) -> str:
+    """A correlation x 100: `0.8203` -> `82.0`."""
+    return MISSING if value is None else f"{round(100 * value, 1) + 0.0:.1f}"
 
 
 @dataclass(frozen=True)
@@ -58,6 +69,16 @@ class SetScore:
         """Whether the two sentences of a pair are in two languages."""
         return self.languages[0] != self.languages[1]
 
+    @property
+    def lang(self) -> str:
+        """`es`, or `en-es` between two languages."""
+        return "-".join(dict.fromkeys(self.languages))
+
+    @classmethod
+    def read(cls, table: Mapping[str, Any]) -> SetScore:
+        """One from the JSON of its `asdict`."""
+        return cls(**{**table, "languages": tuple(table["languages"]), "interval": _pair(table["interval"])})
+
 
 @dataclass(frozen=True)
 class Gain:
@@ -79,76 +100,219 @@ class MeanScore:
     interval: Interval | None
     gains: Mapping[str, Gain]
 
+    @classmethod
+    def read(cls, table: Mapping[str, Any] | None) -> MeanScore | None:
+        """One from the JSON of its `asdict`."""
+        if table is None:
+            return None
+        gains = {role: Gain(gain["difference"], _pair(gain["interval"])) for role, gain in table["gains"].items()}
+        return cls(table["languages"], table["spearman"], _pair(table["interval"]), gains)
+
 
 @dataclass(frozen=True)
 class Skipped:
-    """A set that could not be had."""
+    """A set that is not available."""
 
     set: str
     why: str
 
 
 @dataclass(frozen=True)
-class ScoreSheet:
+class Scores:
     """All scores of one encoder. `primaries` maps each language to its primary set (None: it has none)."""
 
+    artefact: Artefact
+    """Where they are kept (of means over seeds: the scores of the first seed)."""
     encoder: EncoderEntry
     suite: str
     primaries: Mapping[str, str | None]
     sets: Sequence[SetScore]
+    mean: MeanScore | None
+    """None where fewer than two languages have a score."""
     skipped: Sequence[Skipped]
     settings: Mapping[str, Any]
     versions: Mapping[str, str]
     seconds: float
-    mean: MeanScore | None = None
-    """None where fewer than two languages have a score."""
 
     def set_score(self, name: str | None) -> SetScore | None:
         """The score of a set, or None where it was skipped."""
         return next((score for score in self.sets if score.set == name), None)
 
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON-able document of schema `mlsg.scores/1`, keys in the order of the schema."""
+        return {
+            **self.to_stored_dict(),
+            "skipped": [asdict(each) for each in self.skipped],
+            "settings": dict(self.settings),
+            "versions": dict(self.versions),
+            "seconds": self.seconds,
+        }
 
-def document(sheet: ScoreSheet) -> dict[str, Any]:
-    """The JSON-able document of schema `mlsg.scores/1`, keys in the order of the schema."""
+    def to_stored_dict(self) -> dict[str, Any]:
+        """The part of `to_dict` that equal inputs make equal to the byte: no times, no versions, nothing skipped."""
+        return {
+            "schema": "mlsg.scores/1",
+            "encoder": asdict(self.encoder),
+            "suite": self.suite,
+            "languages": {lang: self._language(self.set_score(name), name) for lang, name in self.primaries.items()},
+            "sets": [_set(score) for score in self.sets],
+        }
+
+    def to_frame(self) -> DataFrame:
+        """A pandas DataFrame with a row for each set, `interval` as `low` and `high`, baselines as columns.
+
+        Raises SettingError where pandas is not installed.
+        """
+        try:
+            from pandas import DataFrame
+        except ImportError:
+            raise SettingError("a DataFrame needs pandas, which is not installed", "pip install pandas") from None
+        return DataFrame(self._rows())
+
+    def __repr__(self) -> str:
+        """`Scores(mini (cls): es 71.2, tr 40.0)`: Spearman x 100 on each language's primary set."""
+        known = {lang: self.set_score(name) for lang, name in self.primaries.items()}
+        found = [f"{lang} {points(score.spearman if score else None)}" for lang, score in known.items()]
+        return f"Scores({self.encoder.title}: {', '.join(found)})"
+
+    def _repr_html_(self) -> str:
+        """A table for notebooks: a row for each set, correlations x 100."""
+        shown = {"low", "high", "spearman", "pearson", *BASELINES}
+        rows = [
+            {name: points(value) if name in shown else str(value) for name, value in row.items()}
+            for row in self._rows()
+        ]
+        names = "".join(f"<th>{escape(name)}</th>" for name in (rows[0] if rows else {}))
+        lines = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row.values())}</tr>" for row in rows)
+        caption = f"{escape(self.encoder.title)}: Spearman x 100"
+        return f"<table><caption>{caption}</caption><tr>{names}</tr>{lines}</table>"
+
+    def _rows(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "lang": score.lang,
+                "set": score.set,
+                "primary": score.set in self.primaries.values(),
+                "pairs": score.pairs,
+                "spearman": score.spearman,
+                "low": score.interval[0] if score.interval else None,
+                "high": score.interval[1] if score.interval else None,
+                "pearson": score.pearson,
+                **score.baselines,
+                **{name: getattr(score, name) for name in ("split", "made", "kind", "transductive")},
+                "truncated": score.truncated,
+                "unknown": score.unknown,
+            }
+            for score in self.sets
+        ]
+
+    @staticmethod
+    def _language(score: SetScore | None, name: str | None) -> dict[str, Any]:
+        return {
+            "primary": name,
+            "spearman": _rounded(score.spearman) if score else None,
+            "interval": _rounded_interval(score.interval) if score else None,
+            "pairs": score.pairs if score else 0,
+            "baselines": {role: _rounded(score.baselines[role]) if score else None for role in BASELINES},
+        }
+
+
+@dataclass(frozen=True)
+class SetDifference:
+    """Spearman of two encoders on one set: `difference` is the first minus the second."""
+
+    set: str
+    languages: tuple[str, str]
+    pairs: int
+    first: float | None
+    second: float | None
+    difference: float | None
+    interval: Interval | None
+
+
+@dataclass(frozen=True)
+class Differences:
+    """All differences of two encoders; `primaries` as in Scores."""
+
+    first: EncoderEntry
+    second: EncoderEntry
+    primaries: Mapping[str, str | None]
+    sets: Sequence[SetDifference]
+    mean: Gain | None = None
+    """Of the means over the primary sets; None for fewer than two."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """One entry of `differences` in `mlsg.difference/1`."""
+        return {
+            "first": self.first.key,
+            "second": self.second.key,
+            "primaries": dict(self.primaries),
+            "mean": None if self.mean is None else _gain(self.mean),
+            "sets": [
+                {
+                    "set": each.set,
+                    "languages": list(each.languages),
+                    "pairs": each.pairs,
+                    "first": _rounded(each.first),
+                    "second": _rounded(each.second),
+                    "difference": _rounded(each.difference),
+                    "interval": _rounded_interval(each.interval),
+                }
+                for each in self.sets
+            ],
+        }
+
+
+def difference_document(scores: Sequence[Scores], differences: Sequence[Differences]) -> dict[str, Any]:
+    """JSON of several encoders, schema `mlsg.difference/1`: their scores, and the first one's differences from each."""
     return {
-        **stored_document(sheet),
-        "skipped": [{"set": skipped.set, "why": skipped.why} for skipped in sheet.skipped],
-        "settings": dict(sheet.settings),
-        "versions": dict(sheet.versions),
-        "seconds": sheet.seconds,
+        "schema": "mlsg.difference/1",
+        "scores": [each.to_dict() for each in scores],
+        "differences": [each.to_dict() for each in differences],
     }
 
 
-def stored_document(sheet: ScoreSheet) -> dict[str, Any]:
-    """The part of `document` that equal inputs make equal to the byte: no times, no versions, nothing skipped."""
-    return {
-        "schema": SCHEMA,
-        "encoder": asdict(sheet.encoder),
-        "suite": sheet.suite,
-        "languages": {lang: _language(sheet, name) for lang, name in sheet.primaries.items()},
-        "sets": [_set(score) for score in sheet.sets],
-    }
+@dataclass(frozen=True)
+class SeedScores:
+    """Means over encoders that differ in the seed alone, and standard deviations over them."""
 
+    seeds: Sequence[int]
+    scores: Sequence[Scores]
+    """Of each seed."""
+    means: Scores
+    """The mean over seeds in the place of every score."""
+    spreads: Mapping[str, float | None]
+    """By set; None with one seed. Sets without a score with every seed are left out."""
+    spread: float | None
+    """Of the mean over languages."""
 
-def rounded(value: float | None) -> float | None:
-    """Six decimals: below what any number of threads or pairs can mean, and -0.0 is 0.0."""
-    return None if value is None else round(value, 6) + 0.0
-
-
-def rounded_interval(interval: Interval | None) -> list[float] | None:
-    """Both ends with six decimals."""
-    return None if interval is None else [round(end, 6) + 0.0 for end in interval]
-
-
-def _language(sheet: ScoreSheet, name: str | None) -> dict[str, Any]:
-    score = sheet.set_score(name)
-    return {
-        "primary": name,
-        "spearman": rounded(score.spearman) if score else None,
-        "interval": rounded_interval(score.interval) if score else None,
-        "pairs": score.pairs if score else 0,
-        "baselines": {role: rounded(score.baselines[role]) if score else None for role in BASELINES},
-    }
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON-able document of schema `mlsg.seeds/1`: the scores of each seed, and the means over them."""
+        mean = self.means.mean
+        return {
+            "schema": "mlsg.seeds/1",
+            "seeds": list(self.seeds),
+            "scores": [each.to_dict() for each in self.scores],
+            "sets": [
+                {
+                    "set": score.set,
+                    "pairs": score.pairs,
+                    "spearman": _rounded(score.spearman),
+                    "interval": _rounded_interval(score.interval),
+                    "spread": _rounded(self.spreads.get(score.set)),
+                }
+                for score in self.means.sets
+            ],
+            "mean": None
+            if mean is None
+            else {
+                "languages": mean.languages,
+                "spearman": _rounded(mean.spearman),
+                "interval": _rounded_interval(mean.interval),
+                "spread": _rounded(self.spread),
+                "gains": {role: _gain(gain) for role, gain in mean.gains.items()},
+            },
+        }
 
 
 def _set(score: SetScore) -> dict[str, Any]:
@@ -157,11 +321,28 @@ def _set(score: SetScore) -> dict[str, Any]:
         "languages": list(score.languages),
         "split": score.split,
         "pairs": score.pairs,
-        "spearman": rounded(score.spearman),
-        "pearson": rounded(score.pearson),
-        "interval": rounded_interval(score.interval),
+        "spearman": _rounded(score.spearman),
+        "pearson": _rounded(score.pearson),
+        "interval": _rounded_interval(score.interval),
         "truncated": score.truncated,
         "unknown": score.unknown,
         "made": score.made,
         "transductive": score.transductive,
     }
+
+
+def _gain(gain: Gain) -> dict[str, Any]:
+    return {"difference": _rounded(gain.difference), "interval": _rounded_interval(gain.interval)}
+
+
+def _rounded(value: float | None) -> float | None:
+    """Six decimals: below what any number of threads or pairs can mean, and -0.0 is 0.0."""
+    return None if value is None else round(value, 6) + 0.0
+
+
+def _rounded_interval(interval: Interval | None) -> list[float] | None:
+    return None if interval is None else [round(end, 6) + 0.0 for end in interval]
+
+
+def _pair(ends: Sequence[float] | None) -> Interval | None:
+    return None if ends is None else (ends[0], ends[1])

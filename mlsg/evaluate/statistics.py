@@ -5,7 +5,8 @@ scipy.stats). Undefined is None, never NaN: fewer than three pairs, a score that
 equal have no correlation.
 
 The resamples of a set depend on the seed and its number of pairs alone. So every encoder and every baseline meets the
-same resamples, differences are paired, and sets that are row-by-row translations of one another stay aligned.
+same resamples, differences are paired, and sets that are row-by-row translations of one another stay aligned, as they
+must, since their errors go together.
 
 Sources: Spearman with average ranks for ties; percentile bootstrap (Efron and Tibshirani, 1993, chapter 13).
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,11 +30,24 @@ _CELLS = 500_000  # of one chunk of resamples: 4 MB an array, whatever the numbe
 
 
 @dataclass(frozen=True)
-class Difference:
-    """Spearman of a minus Spearman of b on the same pairs, with its paired interval; None where undefined."""
+class Resampled:
+    """A statistic, and its value on each resample of the pairs (resamples,), NaN where it is undefined."""
 
-    value: float | None
-    interval: Interval | None
+    value: float
+    resamples: Floats
+
+    @cached_property
+    def interval(self) -> Interval | None:
+        """The 95% percentile interval, or None where too many resamples are undefined."""
+        defined = self.resamples[~np.isnan(self.resamples)]
+        if len(self.resamples) - len(defined) > MOST_UNDEFINED * len(self.resamples):
+            return None
+        low, high = np.percentile(defined, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
+        return float(low), float(high)
+
+    def __sub__(self, other: Resampled) -> Resampled:
+        """The paired difference: both met the same resamples."""
+        return Resampled(self.value - other.value, self.resamples - other.resamples)
 
 
 def average_ranks(values: Sequence[float] | Floats) -> Floats:
@@ -53,32 +68,29 @@ def spearman(first: Sequence[float] | Floats, second: Sequence[float] | Floats) 
     return _correlation(average_ranks(x), average_ranks(y)) if _defined(x, y) else None
 
 
-def spearman_interval(
+def resampled(
     scores: Sequence[float] | Floats, gold: Sequence[float] | Floats, *, resamples: int = 1000, seed: int = 0
-) -> Interval | None:
-    """95% percentile bootstrap interval of `spearman(scores, gold)` over resamples of pairs."""
-    x, y = _pair(scores, gold)
-    if not _defined(x, y):
+) -> Resampled | None:
+    """Spearman of `scores` with `gold` and of resamples of the pairs, or None where it is undefined."""
+    value = spearman(scores, gold)
+    if value is None:
         return None
-    return percentiles(spearman_of_resamples(x, y, resamples=resamples, seed=seed))
+    return Resampled(value, _spearman_of_resamples(*_pair(scores, gold), resamples=resamples, seed=seed))
 
 
-def spearman_difference(
-    a: Sequence[float] | Floats,
-    b: Sequence[float] | Floats,
-    gold: Sequence[float] | Floats,
-    *,
-    resamples: int = 1000,
-    seed: int = 0,
-) -> Difference:
-    """Paired bootstrap of `spearman(a, gold) - spearman(b, gold)`: both meet the same resamples of pairs."""
-    rho_a, rho_b = spearman(a, gold), spearman(b, gold)
-    if rho_a is None or rho_b is None:
-        return Difference(None, None)
-    (xa, y), (xb, _) = _pair(a, gold), _pair(b, gold)
-    of_a = spearman_of_resamples(xa, y, resamples=resamples, seed=seed)
-    of_b = spearman_of_resamples(xb, y, resamples=resamples, seed=seed)
-    return Difference(rho_a - rho_b, percentiles(of_a - of_b))
+def mean(found: Sequence[Resampled]) -> Resampled:
+    """The mean over sets, or over seeds on the same set.
+
+    Pairs are resampled within each set, the sets themselves are not: the interval says how much depends on the pairs
+    that were drawn, not on the languages.
+    """
+    values = np.mean([each.resamples for each in found], axis=0)
+    return Resampled(float(np.mean([each.value for each in found])), values)
+
+
+def mean_difference(first: Sequence[Resampled], second: Sequence[Resampled]) -> Resampled:
+    """The mean over sets of first minus second, set by set on the same pairs."""
+    return mean([a - b for a, b in zip(first, second, strict=True)])
 
 
 def resample_counts(pairs: int, *, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
@@ -116,7 +128,7 @@ def _correlation(x: Floats, y: Floats) -> float | None:
     return float(np.clip(np.dot(x / x_norm, y / y_norm), -1.0, 1.0))
 
 
-def spearman_of_resamples(x: Floats, y: Floats, *, resamples: int, seed: int) -> Floats:
+def _spearman_of_resamples(x: Floats, y: Floats, *, resamples: int, seed: int) -> Floats:
     """Spearman of every resample (resamples,), NaN where a resample has one level only.
 
     No resample is sorted: with the pairs' levels known once, ranks follow from how often each level was drawn.
@@ -129,7 +141,8 @@ def spearman_of_resamples(x: Floats, y: Floats, *, resamples: int, seed: int) ->
         variances = np.einsum("cp,cp,cp->c", counts, rx, rx) * np.einsum("cp,cp,cp->c", counts, ry, ry)
         with np.errstate(invalid="ignore", divide="ignore"):
             found.append(np.where(variances > 0, covariance / np.sqrt(variances), np.nan))
-    return np.clip(np.concatenate(found), -1.0, 1.0)
+    clipped: Floats = np.clip(np.concatenate(found), -1.0, 1.0)
+    return clipped
 
 
 class _ResampledRanks:
@@ -144,13 +157,5 @@ class _ResampledRanks:
         """Ranks minus their mean, (chunk, pairs); the rank of a pair that was not drawn means nothing."""
         drawn = np.add.reduceat(counts[:, self.order], self.starts, axis=1)  # (chunk, levels)
         ranks = np.cumsum(drawn, axis=1) - (drawn - 1) / 2
-        return (ranks - (counts.shape[1] + 1) / 2)[:, self.level]
-
-
-def percentiles(values: Floats) -> Interval | None:
-    """The 95% percentile interval of what resamples gave, or None where too many of them are undefined."""
-    defined = values[~np.isnan(values)]
-    if len(values) - len(defined) > MOST_UNDEFINED * len(values):
-        return None
-    low, high = np.percentile(defined, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
-    return float(low), float(high)
+        centred: Floats = (ranks - (counts.shape[1] + 1) / 2)[:, self.level]
+        return centred

@@ -1,13 +1,13 @@
 """Vectors kept on disk by encoder, precision and text, shared by sets, runs and processes.
 
-    store = VectorStore(workspace.root, subject, "float32")
-    rows = store.find(sentences)          # rows.known says which were there
+    store = VectorStore(workspace.root, encoder, "float32")
+    rows = store.find(sentences)          # rows.known says which were found
     store.add(some, rows_of_some)
 
 Layout: `vectors/<12 hex>/<32 hex>.npy`, each file a table of (digest of the text, counts, vector) that is written once
-and named after the sha256 of its bytes: a file that does not have its name's bytes is damaged, is told and removed, and
-its vectors are computed again. Nothing here is needed: what is absent is computed, and any file may be deleted at any
-time. Past `LIMIT` the files that were longest not read go first.
+and named after the sha256 of its bytes. A file that does not have its name's bytes is damaged: it is reported, removed,
+and its vectors are computed again. Any file may be deleted at any time: what is absent is computed. Past `LIMIT` the
+files that have not been read for longest go first.
 
 Whether a vector was found or computed cannot be seen in a result, because `mlsg.model.encoder.encode_tokens(settled)`
 gives each text the same bits whatever it is computed with, on one machine and with the versions that are in the key.
@@ -69,7 +69,7 @@ class VectorStore:
 
     root: Path
     """The workspace's folder."""
-    subject: EncoderRef
+    encoder: EncoderRef
     precision: str
 
     @cached_property
@@ -78,16 +78,16 @@ class VectorStore:
         found = versions()
         identity = {
             "format": FORMAT,
-            "encoder": self.subject.key,
-            "pooling": self.subject.pooling,
-            "layer": self.subject.layer,
+            "encoder": self.encoder.key,
+            "pooling": self.encoder.pooling,
+            "layer": self.encoder.layer,
             "precision": self.precision,
             "versions": {name: found.get(name, "") for name in _DECIDING},
         }
         return self.root / "vectors" / sha256_text(canonical_json(identity))[:12]
 
     def facts(self) -> dict[str, Any] | None:
-        """What is known of the encoder once it was loaded; None where no one did, or the file is damaged."""
+        """What is known of the encoder once it was loaded; None where it never was, or the file is damaged."""
         try:
             found = read_json(self.folder / _FACTS)
         except (OSError, ValueError):
@@ -100,7 +100,7 @@ class VectorStore:
             write_atomically(self.folder / _FACTS, canonical_json(facts))
 
     def find(self, texts: Sequence[str], dimension: int) -> Rows:
-        """What is kept of some texts. A damaged file is told, and removed."""
+        """What is kept of some texts. A damaged file is reported and removed."""
         rows = Rows.empty(len(texts), dimension)
         place = {digest(text): number for number, text in enumerate(texts)}
         for path in sorted(self.folder.glob("*.npy")):
@@ -154,7 +154,7 @@ class VectorStore:
 
 
 def keep_to_limit(folder: Path, limit: int | None = None) -> None:
-    """Delete the files under `folder` that were longest not read until the rest fits."""
+    """Delete the files under `folder` that have not been read for longest until the rest fits."""
     found = []
     for path in folder.glob("*/*.npy"):
         with contextlib.suppress(OSError):  # another process was faster
@@ -188,7 +188,7 @@ def _read(path: Path, dimension: int) -> NDArray[Any] | None:
     except OSError:
         return None
     if _name(content) == path.stem:
-        table = np.load(io.BytesIO(content), allow_pickle=False)
+        table: NDArray[Any] = np.load(io.BytesIO(content), allow_pickle=False)
         if table.dtype == _kind(dimension):
             return table
     console.note(f"damaged vectors {path}: they are computed again")

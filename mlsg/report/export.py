@@ -21,7 +21,7 @@ def export_encoder(folder: Path, encoder: str | None, workspace: Path) -> str:
     known = Workspace(workspace.absolute())
     artefact = _find(encoder, known)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise SettingError(f"{folder} is there already", "name a new folder")
+        raise SettingError(f"{folder} already exists", "name a new folder")
     evaluated = scored_card(artefact, known)
     try:
         _copy(artefact.folder, folder, evaluated)
@@ -33,8 +33,7 @@ def export_encoder(folder: Path, encoder: str | None, workspace: Path) -> str:
 
 def scored_card(encoder: Artefact, workspace: Workspace) -> Path | None:
     """The card with scores that `mlsg eval` wrote for an encoder, of the evaluation with the most sets."""
-    cosines = {each.key for each in workspace.artefacts("cosines") if each.inputs.get("encoder") == encoder.key}
-    scores = [each for each in workspace.artefacts("scores") if each.inputs.get("cosines") in cosines]
+    scores = [each for each in workspace.artefacts("scores") if each.inputs.get("encoder") == encoder.key]
     cards = [each for each in scores if (each.folder / CARD).is_file()]
     best = max(cards, key=lambda each: (len(each.facts["spearman"]), each.folder.name), default=None)
     return best.folder / CARD if best else None

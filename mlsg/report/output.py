@@ -1,21 +1,39 @@
-"""What `mlsg eval` and `mlsg run` give: tables on stdout, or JSON or Markdown where it is asked for."""
+"""What commands print: what `prepare` and `train` made on stderr; scores on stdout, or as JSON or Markdown."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mlsg import console
+from mlsg.cache.artefact import Artefact
 from mlsg.cache.files import readable_json, write_atomically
 from mlsg.errors import SettingError
-from mlsg.evaluate import Scores, compare
-from mlsg.evaluate.results import document
-from mlsg.report.differences import DifferenceSheet, difference_document, difference_grids
-from mlsg.report.seeds import SPREAD, SeedsSheet, seeds_document, seeds_grids
-from mlsg.report.tables import Grid, grids, legend, print_grids
+from mlsg.evaluate.means import compare
+from mlsg.evaluate.results import Scores, SeedScores, difference_document, points
+from mlsg.prepare import summary_rows
+from mlsg.report.tables import SPREAD, Grid, difference_grids, grids, legend, print_grids, seeds_grids
 from mlsg.report.tables import markdown as as_markdown
 
 STDOUT = "-"
+
+
+def print_sentences(artefact: Artefact) -> None:
+    """What was kept, what was dropped and why."""
+    console.rows_table([*summary_rows(artefact), ("folder", str(artefact.folder))])
+
+
+def print_encoder(artefact: Artefact) -> None:
+    """Steps, the best dev score, where the encoder is."""
+    facts = artefact.facts
+    rows = [("encoder", artefact.name)]
+    if facts.get("steps"):
+        rows.append(("seed", f"{artefact.settings['train']['seed']}"))
+        rows.append(("steps", f"{facts['steps']:,} on {facts['sentences']:,} sentences in {artefact.seconds:.0f} s"))
+    if facts.get("best_dev") is not None:
+        rows.append(("dev Spearman", f"{points(facts['best_dev'])} at step {facts['best_step']}"))
+    console.rows_table([*rows, ("folder", str(artefact.folder))])
 
 
 def print_scores(scores: Sequence[Scores], *, json: str | None, markdown: str | None) -> None:
@@ -25,44 +43,29 @@ def print_scores(scores: Sequence[Scores], *, json: str | None, markdown: str | 
     Raises SettingError when both want stdout, or a file cannot be written.
     """
     differences = [compare(scores[0], other) for other in scores[1:]]
-    tables: list[tuple[list[Grid], list[str]]] = [(grids(one.sheet), legend(one.sheet)) for one in scores]
-    tables += [(difference_grids(difference), []) for difference in differences]
-    _give(tables, lambda: _json(scores, differences), json=json, markdown=markdown)
+    document = scores[0].to_dict() if len(scores) == 1 else difference_document(scores, differences)
+    tables = [(grids(one), legend(one)) for one in scores]
+    _give([*tables, *((difference_grids(each), []) for each in differences)], document, json, markdown)
 
 
-def print_seeds(found: SeedsSheet, scores: Sequence[Scores], *, json: str | None, markdown: str | None) -> None:
-    """Print the means of several seeds, as `print_scores` does; `scores` are those of each."""
-    sheets = [one.sheet for one in scores]
-    _give(
-        [(seeds_grids(found), [SPREAD, *legend(found.sheet)])],
-        lambda: readable_json(seeds_document(found, sheets)),
-        json=json,
-        markdown=markdown,
-    )
+def print_seeds(found: SeedScores, *, json: str | None, markdown: str | None) -> None:
+    """Print the means of several seeds, as `print_scores` does."""
+    _give([(seeds_grids(found), [SPREAD, *legend(found.means)])], found.to_dict(), json, markdown)
 
 
 def _give(
-    tables: Sequence[tuple[list[Grid], list[str]]],
-    as_json: Callable[[], str],
-    *,
-    json: str | None,
-    markdown: str | None,
+    tables: Sequence[tuple[list[Grid], list[str]]], document: Mapping[str, Any], json: str | None, markdown: str | None
 ) -> None:
     if json == STDOUT and markdown == STDOUT:
         raise SettingError("--json - and --markdown - both want stdout", "give one of them a file")
     if json:
-        _put(json, as_json())
+        _put(json, readable_json(document))
     if markdown:
         _put(markdown, "\n".join(as_markdown(found, lines) for found, lines in tables))
     if STDOUT not in (json, markdown):
         out = console.stdout()
         for found, lines in tables:
             print_grids(out, found, lines)
-
-
-def _json(scores: Sequence[Scores], differences: Sequence[DifferenceSheet]) -> str:
-    sheets = [one.sheet for one in scores]
-    return readable_json(document(sheets[0]) if len(sheets) == 1 else difference_document(sheets, differences))
 
 
 def _put(where: str, text: str) -> None:

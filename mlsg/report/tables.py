@@ -8,18 +8,33 @@ loses to counting words is seen losing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from mlsg.evaluate.results import BASELINES, FEW_PAIRS, Interval, MeanScore, ScoreSheet, SetScore
+from mlsg.evaluate.results import (
+    BASELINES,
+    FEW_PAIRS,
+    MISSING,
+    Differences,
+    MeanScore,
+    Scores,
+    SeedScores,
+    SetDifference,
+    SetScore,
+    points,
+)
+from mlsg.evaluate.statistics import Interval
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-MISSING = "-"
 _NUMBERS = ("pairs", "score", "95%\ninterval", "base\nCLS", "base\nmean", "overlap", "idf\noverlap")
 _COLUMNS = ("lang", "set", *_NUMBERS, "flags")
+_DIFFERENCE_NUMBERS = ("pairs", "first", "second", "first -\nsecond", "95%\ninterval")
+_DIFFERENCE_COLUMNS = ("lang", "set", *_DIFFERENCE_NUMBERS)
+_OTHERS = "Other sets of these languages"
+SPREAD = "Spread: standard deviation over the seeds. Intervals are of these trainings, with their pairs drawn again"
 
 FLAGS = {
     "T": "transductive: sentences of the set were in the training text, without their scores",
@@ -59,44 +74,62 @@ def flags(score: SetScore) -> str:
     return "".join(letter for letter, holds in found.items() if holds)
 
 
-def points(value: float | None) -> str:
-    """A correlation x 100: `0.8203` -> `82.0`."""
-    return MISSING if value is None else f"{round(100 * value, 1) + 0.0:.1f}"
-
-
 def span(interval: Interval | None) -> str:
     """An interval x 100: `(0.63, 0.78)` -> `[63.0, 78.0]`."""
     return MISSING if interval is None else f"[{points(interval[0])}, {points(interval[1])}]"
 
 
-def grids(sheet: ScoreSheet) -> list[Grid]:
+def grids(scores: Scores) -> list[Grid]:
     """The tables of one encoder: languages with their mean, then the other sets if there are any."""
-    languages = [(lang, name or MISSING, sheet.set_score(name)) for lang, name in sheet.primaries.items()]
+    languages = [(lang, name or MISSING, scores.set_score(name)) for lang, name in scores.primaries.items()]
     rows = [_row(lang, name, score) for lang, name, score in languages]
     scored = [score for _, _, score in languages if score is not None and score.spearman is not None]
-    if sheet.mean is not None:
-        rows.append(_mean_row(sheet.mean, scored))
-    title = f"{sheet.encoder.title}: Spearman x 100, one primary set a language"
-    found = [Grid(title, _COLUMNS, tuple(rows), _NUMBERS, last_apart=sheet.mean is not None)]
-    others = [score for score in sheet.sets if score.set not in sheet.primaries.values()]
+    if scores.mean is not None:
+        rows.append(_mean_row(scores.mean, scored))
+    title = f"{scores.encoder.title}: Spearman x 100, one primary set a language"
+    found = [Grid(title, _COLUMNS, tuple(rows), _NUMBERS, last_apart=scores.mean is not None)]
+    others = [score for score in scores.sets if score.set not in scores.primaries.values()]
     if others:
-        rows = [_row("-".join(dict.fromkeys(score.languages)), score.set, score) for score in others]
-        found.append(Grid("Other sets of these languages", _COLUMNS, tuple(rows), _NUMBERS))
+        rows = [_row(score.lang, score.set, score) for score in others]
+        found.append(Grid(_OTHERS, _COLUMNS, tuple(rows), _NUMBERS))
     return found
 
 
-def legend(sheet: ScoreSheet) -> list[str]:
+def difference_grids(found: Differences) -> list[Grid]:
+    """Two encoders side by side: primary sets by language with the mean difference, then the other sets."""
+    by_name = {each.set: each for each in found.sets}
+    primary = [(lang, by_name[name]) for lang, name in found.primaries.items() if name in by_name]
+    others = [each for each in found.sets if each.set not in found.primaries.values()]
+    title = f"first: {found.first.title}, second: {found.second.title}; Spearman x 100, paired bootstrap"
+    rows = [_difference_row(lang, each) for lang, each in primary]
+    if found.mean is not None:
+        known = sum(each.difference is not None for _, each in primary)
+        gain = (points(found.mean.difference), span(found.mean.interval))
+        rows.append(("mean", f"{known} languages", "", "", "", *gain))
+    shown = [Grid(title, _DIFFERENCE_COLUMNS, tuple(rows), _DIFFERENCE_NUMBERS, last_apart=found.mean is not None)]
+    if others:
+        rows = [_difference_row("-".join(dict.fromkeys(each.languages)), each) for each in others]
+        shown.append(Grid(_OTHERS, _DIFFERENCE_COLUMNS, tuple(rows), _DIFFERENCE_NUMBERS))
+    return shown
+
+
+def seeds_grids(found: SeedScores) -> list[Grid]:
+    """The tables of one encoder with means over seeds, and their spread beside them."""
+    return [_with_spread(grid, found) for grid in grids(found.means)]
+
+
+def legend(scores: Scores) -> list[str]:
     """The mean's gain, what the flags in the tables mean, and what was cut off or skipped; only what occurs."""
-    used = {letter for score in sheet.sets for letter in flags(score)}
-    lines = _gains(sheet.mean)
+    used = {letter for score in scores.sets for letter in flags(score)}
+    lines = _gains(scores.mean)
     lines += [f"{letter}  {meaning}" for letter, meaning in FLAGS.items() if letter in used]
-    cut = [f"{score.set} {score.truncated}" for score in sheet.sets if score.truncated]
+    cut = [f"{score.set} {score.truncated}" for score in scores.sets if score.truncated]
     if cut:
         lines.append(f"Sentences cut at the encoder's maximum length: {', '.join(cut)}")
-    unknown = [f"{score.set} {score.unknown}" for score in sheet.sets if score.unknown]
+    unknown = [f"{score.set} {score.unknown}" for score in scores.sets if score.unknown]
     if unknown:
         lines.append(f"Unknown tokens: {', '.join(unknown)}")
-    return lines + [f"Skipped {skipped.set}: {skipped.why}" for skipped in sheet.skipped]
+    return lines + [f"Skipped {skipped.set}: {skipped.why}" for skipped in scores.skipped]
 
 
 def print_grids(console: Console, found: Sequence[Grid], lines: Sequence[str] = ()) -> None:
@@ -120,6 +153,24 @@ def _row(lang: str, name: str, score: SetScore | None) -> tuple[str, ...]:
         return (lang, name, *[MISSING] * 7, "")
     baselines = [points(score.baselines[role]) for role in BASELINES]
     return (lang, name, str(score.pairs), points(score.spearman), span(score.interval), *baselines, flags(score))
+
+
+def _difference_row(lang: str, each: SetDifference) -> tuple[str, ...]:
+    numbers = (points(each.first), points(each.second), points(each.difference), span(each.interval))
+    return (lang, each.set, str(each.pairs), *numbers)
+
+
+def _with_spread(grid: Grid, found: SeedScores) -> Grid:
+    place = grid.columns.index("score") + 1
+    last = len(grid.rows) - 1 if grid.last_apart else None
+    spreads = [points(found.spread if n == last else found.spreads.get(row[1])) for n, row in enumerate(grid.rows)]
+    return replace(
+        grid,
+        title=grid.title.replace("Spearman x 100,", f"Spearman x 100, mean of {len(found.seeds)} seeds,"),
+        columns=(*grid.columns[:place], "spread", *grid.columns[place:]),
+        rows=tuple((*row[:place], spread, *row[place:]) for row, spread in zip(grid.rows, spreads, strict=True)),
+        numbers=(*grid.numbers, "spread"),
+    )
 
 
 def _gains(mean: MeanScore | None) -> list[str]:
@@ -166,7 +217,7 @@ def _drawn(grid: Grid) -> Table:
 
 
 def _plain(cell: str) -> str:
-    """A cell in which rich sees no markup (`[63.0, 78.1]` is none of its tags, a user's set name might be)."""
+    """A cell in which rich sees no markup (`[63.0, 78.1]` is not a tag of it, a user's set name might be)."""
     from rich.markup import escape
 
     return escape(cell)

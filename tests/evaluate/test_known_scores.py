@@ -11,7 +11,6 @@ from mlsg.cache.workspace import Workspace
 from mlsg.config.catalog import load_catalog
 from mlsg.config.recipes import EvalSettings
 from mlsg.evaluate import evaluate
-from mlsg.evaluate.results import document
 from tests.contexts import context_of
 from tests.tiny_models import tiny_bert
 
@@ -51,7 +50,7 @@ def minilm() -> Path:
 def test_all_minilm_l6_v2_has_its_published_scores(name: str, shared: Path, workspace: Workspace) -> None:
     expected, pairs = PUBLISHED[name]
     settings = EvalSettings(langs=("en",), family=name.split(".", maxsplit=1)[0], resamples=100)
-    scores = evaluate(str(minilm()), settings, context_of(workspace, load_catalog(), shared / "data")).sheet
+    scores = evaluate(str(minilm()), settings, context_of(workspace, load_catalog(), shared / "data"))
     found = scores.set_score(name)
     assert found.pairs == pairs
     assert 100 * found.spearman == pytest.approx(expected, abs=0.02)
@@ -65,8 +64,8 @@ def test_counting_words_gives_the_checked_values(name: str, shared: Path, worksp
     settings = EvalSettings(langs=(lang,), family=name.split(".", maxsplit=1)[0], resamples=100)
     tiny = tiny_bert(tmp_path / "tiny", layers=1, width=8, heads=1)
     scores = evaluate(str(tiny), settings, context_of(workspace, load_catalog(), shared / "data"), pooling="cls")
-    found = next(entry for entry in scores.sheet.sets if entry.set == name).baselines
+    found = next(entry for entry in scores.sets if entry.set == name).baselines
     assert 100 * found["overlap"] == pytest.approx(plain, abs=0.01)
     assert 100 * found["idf_overlap"] == pytest.approx(weighted, abs=0.01)
     if name in {"sts17.es-es", "sts17.ar-ar"}:
-        assert document(scores.sheet)["languages"][lang]["primary"] == name
+        assert scores.to_dict()["languages"][lang]["primary"] == name

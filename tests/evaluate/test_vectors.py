@@ -1,4 +1,4 @@
-"""Vectors on disk: found by encoder, precision and text; results do not tell what was there; damage is mended."""
+"""Vectors on disk: found by encoder, precision and text; results do not tell what was found; damage is repaired."""
 
 from __future__ import annotations
 
@@ -87,7 +87,9 @@ def test_another_encoder_pooling_or_precision_has_its_own(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "emptied"])
-def test_a_damaged_file_is_told_and_removed(tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_file_is_reported_and_removed(
+    tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     kept = store(tmp_path)
     kept.add(TEXTS[:2], rows(2))
     kept.add(TEXTS[2:4], rows(2, seed=1))
@@ -121,7 +123,7 @@ def run(
 ) -> dict[str, str]:
     """Bytes of all that an evaluation leaves, without what holds seconds."""
     scores = evaluate(str(base), settings, context_of(Workspace(root), catalog), pooling=pooling)
-    files = [path for each in (scores.artefact, scores.cosines) for path in sorted(each.folder.iterdir())]
+    files = sorted(scores.artefact.folder.iterdir())
     return {path.name: sha256_file(path) for path in files if path.name != "artefact.json"}
 
 
@@ -146,9 +148,8 @@ def test_results_are_the_same_bytes_whatever_was_there(
     settings = replace(ALL, precision=precision)
     cold = run(base, tmp_path / "cold", catalog, settings)
     run(base, tmp_path / "warm", catalog, settings)
-    for folder in ("cosines", "scores"):
-        for path in (tmp_path / "warm" / folder).iterdir():
-            path.rename(tmp_path / f"{folder}-{path.name}")
+    for path in (tmp_path / "warm/scores").iterdir():
+        path.rename(tmp_path / path.name)
     _keep_a_third(tmp_path / "warm")
     assert run(base, tmp_path / "warm", catalog, settings) == cold
 
@@ -174,12 +175,12 @@ def test_only_new_sentences_are_encoded_and_the_base_in_one_pass(
     assert len(counts) == 1  # mean, and base_cls and base_mean with it
     run(base, tmp_path, catalog, pooling="max")
     assert len(counts) == 2
-    for path in (tmp_path / "cosines").iterdir():
+    for path in (tmp_path / "scores").iterdir():
         path.rename(tmp_path / path.name)
     run(base, tmp_path, catalog, pooling="max")
     assert len(counts) == 2
     next((tmp_path / "vectors").glob("*/*.npy")).unlink()
-    for path in (tmp_path / "cosines").iterdir():
+    for path in (tmp_path / "scores").iterdir():
         path.rename(tmp_path / f"again-{path.name}")
     run(base, tmp_path, catalog, pooling="max")
     assert len(counts) == 3
@@ -187,8 +188,7 @@ def test_only_new_sentences_are_encoded_and_the_base_in_one_pass(
 
 def test_vectors_that_are_there_need_no_torch(base: Path, tmp_path: Path, catalog: Catalog) -> None:
     run(base, tmp_path / "w", catalog)
-    for stage in ("cosines", "scores"):
-        (tmp_path / "w" / stage).rename(tmp_path / stage)
+    (tmp_path / "w/scores").rename(tmp_path / "scores")
     code = f"""
 import sys
 from pathlib import Path

@@ -12,8 +12,8 @@ import yaml
 
 from mlsg import Encoder
 from mlsg.model.provenance import Provenance, provenance_in, provenance_of
-from mlsg.report.card import card, write_card
-from tests.report.sheets import sheet
+from mlsg.report.card import card
+from tests.report.written_scores import written_scores
 from tests.tiny_models import tiny_bert
 
 TABLE = {
@@ -30,7 +30,7 @@ def head(text: str) -> dict:
 
 
 def test_head_is_yaml_with_languages_base_and_task() -> None:
-    found = head(card(provenance_of(TABLE), sheet()))
+    found = head(card(provenance_of(TABLE), written_scores()))
     assert found["language"] == ["en", "es", "ar", "tr", "de", "xx"]
     assert found["library_name"] == "sentence-transformers"
     assert found["pipeline_tag"] == "sentence-similarity"
@@ -42,7 +42,7 @@ def test_the_code_no_for_norwegian_stays_a_text_in_yaml() -> None:
     assert head(card(made, None))["language"] == ["no"]
 
 
-def test_a_local_base_is_named_but_is_no_hub_model() -> None:
+def test_a_local_base_is_named_but_is_not_a_hub_model() -> None:
     made = provenance_of({**TABLE, "base": {"name": "mini", "revision": "", "fingerprint": f"sha256:{'a' * 64}"}})
     text = card(made, None)
     assert "base_model" not in head(text)
@@ -61,7 +61,7 @@ def test_card_says_how_it_was_made_and_what_was_seen() -> None:
 
 
 def test_card_with_scores_holds_the_table_and_no_reason_of_today() -> None:
-    text = card(provenance_of(TABLE), sheet())
+    text = card(provenance_of(TABLE), written_scores())
     assert "| es | sts17.es-es | 250 | 71.2 |" in text
     assert "Skipped" not in text
 
@@ -70,9 +70,7 @@ def test_card_with_scores_holds_the_table_and_no_reason_of_today() -> None:
 def test_the_lines_in_the_card_run_and_give_the_encoders_vectors(pooling: str, tmp_path: Path) -> None:
     encoder = Encoder.load(tiny_bert(tmp_path / "base"), pooling=pooling, device="cpu")
     encoder.save(tmp_path / "saved", TABLE)
-    write_card(tmp_path / "saved")
-    text = (tmp_path / "saved/README.md").read_text(encoding="utf-8")
-    assert text == card(provenance_in(tmp_path / "saved"), None)
+    text = card(provenance_in(tmp_path / "saved"), None)
     expected = encoder.encode(["One sentence.", "Bir cümle."])
     blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
     assert len(blocks) == 3
@@ -83,8 +81,8 @@ def test_the_lines_in_the_card_run_and_give_the_encoders_vectors(pooling: str, t
 
 
 def test_card_is_a_function_of_its_arguments_without_dates_or_paths() -> None:
-    text = card(provenance_of(TABLE), sheet())
-    assert text == card(provenance_of(TABLE), sheet())
+    text = card(provenance_of(TABLE), written_scores())
+    assert text == card(provenance_of(TABLE), written_scores())
     assert not re.search(r"20\d\d-\d\d-\d\d|/home|/tmp|/work", text)
 
 

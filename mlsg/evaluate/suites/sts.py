@@ -1,15 +1,16 @@
 """The `sts` suite: Spearman of cosines with human scores, language by language, monolingual and cross-lingual.
 
-Two stages: `cosines` needs the model (see `mlsg.evaluate.cosines`), `scores` is arithmetic over it. A set that cannot
-be had now is no part of any key: it is listed as skipped each time, with the reason of that time.
+A set that is not available now is not part of any key: it is listed as skipped each time, with the reason of that time.
+A base that is not available leaves its baselines null; scores that were once made with it are still found.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlsg import console
 from mlsg.cache.artefact import Artefact, Request
@@ -18,45 +19,25 @@ from mlsg.config.catalog import Catalog, PairSet
 from mlsg.config.recipes import EvalSettings
 from mlsg.config.settings import table_of
 from mlsg.context import Context
-from mlsg.data.pairs import LocatedSet, MissingSet, locate_set, read_pairs
-from mlsg.errors import HubUnreachableError
-from mlsg.evaluate.baselines import base_cosines, is_spaced, poolings_beside, word_baselines
-from mlsg.evaluate.cosines import SetCosines, build_cosines, read_cosines, read_encoder_facts, set_fingerprints
+from mlsg.data.pairs import GradedPairs, LocatedSet, MissingSet, locate_set, read_pairs
+from mlsg.errors import HubUnreachableError, ModelError
+from mlsg.evaluate.baselines import BaseUnavailableError, bases_of, is_spaced, word_baselines
+from mlsg.evaluate.cosines import ENCODER, SetCosines, distinct_sentences, score_pairs, write_cosines
 from mlsg.evaluate.encoder_ref import EncoderRef
-from mlsg.evaluate.means import mean_score, read_mean_score
-from mlsg.evaluate.results import (
-    BASELINES,
-    EncoderEntry,
-    MeanScore,
-    ScoreSheet,
-    SetScore,
-    Skipped,
-    rounded,
-    stored_document,
-)
-from mlsg.evaluate.statistics import pearson, spearman, spearman_interval
+from mlsg.evaluate.encoding import encode_sentences
+from mlsg.evaluate.means import mean_score
+from mlsg.evaluate.results import BASELINES, EncoderEntry, MeanScore, Scores, SetScore, Skipped
+from mlsg.evaluate.statistics import Resampled, pearson, resampled, spearman
+from mlsg.hub import Hub
 from mlsg.report.card import CARD, card
-from mlsg.report.tables import grids, legend, markdown
 
-if TYPE_CHECKING:
-    from mlsg.hub import Hub
-
-FORMAT = 2
+FORMAT = 3
 _SETS = "sets.json"
 
 
 @dataclass(frozen=True)
-class Scores:
-    """One evaluated encoder: the finished artefact, the cosines below it, and the sheet that tables and JSON show."""
-
-    artefact: Artefact
-    cosines: Artefact
-    sheet: ScoreSheet
-
-
-@dataclass(frozen=True)
 class Selection:
-    """The sets of the asked languages: which can be had, which cannot, which stands for each language."""
+    """The sets of the asked languages: which are available, which are not, which stands for each language."""
 
     located: tuple[LocatedSet, ...]
     skipped: tuple[Skipped, ...]
@@ -66,7 +47,7 @@ class Selection:
 def select_sets(settings: EvalSettings, catalog: Catalog, data_root: Path | None, hub: Hub) -> Selection:
     """Look up and locate the sets of `settings.langs`, in that order, each once; nothing is parsed.
 
-    Raises SettingError for an unknown language and HubUnreachableError when no set at all can be had.
+    Raises SettingError for an unknown language and HubUnreachableError when no set at all is available.
     """
     chosen: dict[str, PairSet] = {}
     primaries: dict[str, str | None] = {}
@@ -82,102 +63,157 @@ def select_sets(settings: EvalSettings, catalog: Catalog, data_root: Path | None
         why = f" ({skipped[0].set}: {skipped[0].why})" if skipped else ""
         asked = f"of {', '.join(primaries)}" + (f" in family {settings.family}" if settings.family else "")
         remedy = "give their original files with --data-root, or run where the hub can be reached"
-        raise HubUnreachableError(f"no pair set {asked} can be had{why}", remedy)
+        raise HubUnreachableError(f"no pair set {asked} is available{why}", remedy)
     return Selection(located, skipped, primaries)
 
 
-def evaluate_sts(subject: EncoderRef, settings: EvalSettings, context: Context) -> Scores:
+def evaluate(encoder: EncoderRef, settings: EvalSettings, context: Context) -> Scores:
     """Scores of one encoder on the sets of `settings.langs`; everything that was computed before is taken as it is."""
-    workspace, catalog, hub = context.workspace, context.catalog, context.hub
-    selection = select_sets(settings, catalog, context.data_root, hub)
-    located, precision = selection.located, settings.precision
-    cosines = build_cosines(subject, located, precision, also=poolings_beside(subject), workspace=workspace, hub=hub)
-    bases, why_not = base_cosines(subject, located, precision, workspace=workspace, hub=hub)
-    if why_not:
-        console.note(why_not)
-    facts = read_encoder_facts(cosines)
-    entry = EncoderEntry(
-        subject.name, subject.base, subject.objective, facts["pooling"], facts["dimension"], subject.key
-    )
-    unseen = {place.pair_set.name: subject.transductive(place.pair_set) for place in located}
+    selection = select_sets(settings, context.catalog, context.data_root, context.hub)
+    evaluation = _Evaluation(encoder, settings, context, selection)
+    try:
+        artefact = evaluation.build(bases_of(encoder))
+    except BaseUnavailableError as error:
+        console.note(f"no base_cls and base_mean: {error}")
+        artefact = evaluation.build({})
+    return evaluation.read(artefact)
 
-    def sheet_of(sets: Sequence[SetScore], mean: MeanScore | None) -> ScoreSheet:
-        return ScoreSheet(entry, settings.suite, selection.primaries, sets, (), {}, {}, 0.0, mean)
 
-    def make(folder: Path, _scratch: Path) -> Mapping[str, Any]:
-        own, of_base = read_cosines(cosines), {role: read_cosines(base) for role, base in bases.items()}
-        scored = []
-        for place in located:
-            name, languages = place.pair_set.name, place.pair_set.languages
-            baselines = dict.fromkeys(BASELINES) | {
-                role: spearman(found[name].cosine, found[name].gold) for role, found in of_base.items()
-            }
-            baselines |= word_baselines(read_pairs(place, hub), languages, catalog)
-            scored.append(_set_score(place.pair_set, own[name], baselines, unseen[name], settings))
-        sheet = sheet_of(scored, mean_score(selection.primaries, [own], of_base, settings))
-        stored = {
-            "sets": [asdict(score) for score in scored],
-            "mean": None if sheet.mean is None else asdict(sheet.mean),
+@dataclass(frozen=True)
+class _Evaluation:
+    """What is asked for, and how it is done."""
+
+    encoder: EncoderRef
+    settings: EvalSettings
+    context: Context
+    selection: Selection
+
+    @cached_property
+    def pairs(self) -> list[GradedPairs]:
+        """Each set parsed, once for the encoder, its bases and the counting of words."""
+        return [read_pairs(each, self.context.hub) for each in self.selection.located]
+
+    @cached_property
+    def transductive(self) -> dict[str, bool | None]:
+        """By set: whether the training text holds its sentences."""
+        return {each.pair_set.name: self.encoder.transductive(each.pair_set) for each in self.selection.located}
+
+    def build(self, bases: Mapping[str, EncoderRef]) -> Artefact:
+        """The finished scores beside these bases. Raises BaseUnavailableError where they have to be loaded in vain."""
+        encoder, settings, located = self.encoder, self.settings, self.selection.located
+        languages = sorted({code for each in located for code in each.pair_set.languages})
+        request = Request(
+            stage="scores",
+            format=FORMAT,
+            name=encoder.label,
+            settings={
+                "encoder": {
+                    name: getattr(encoder, name) for name in ("name", "base", "objective", "key", "pooling", "layer")
+                },
+                "suite": settings.suite,
+                "precision": settings.precision,
+                "resamples": settings.resamples,
+                "seed": settings.seed,
+                "primaries": dict(self.selection.primaries),
+                "transductive": self.transductive,
+                "spaced": {code: is_spaced(code, self.context.catalog) for code in languages},
+            },
+            inputs=encoder.inputs,
+            fingerprints={
+                **encoder.fingerprints,
+                **{role: base.key for role, base in bases.items()},
+                **{f"set {each.pair_set.name}": each.fingerprint for each in located},
+            },
+        )
+        return self.context.workspace.build(request, lambda folder, _scratch: self._make(folder, bases))
+
+    def read(self, artefact: Artefact) -> Scores:
+        """The scores in a finished artefact."""
+        stored = read_json(artefact.folder / _SETS)
+        sets = [SetScore.read(table) for table in stored["sets"]]
+        return self._scores(artefact, EncoderEntry(**stored["encoder"]), sets, MeanScore.read(stored["mean"]))
+
+    def _make(self, folder: Path, bases: Mapping[str, EncoderRef]) -> Mapping[str, Any]:
+        encoder, selection = self.encoder, self.selection
+        own_base = encoder.provenance is None and bool(encoder.pooling)  # a plain model: one pass makes all vectors
+        also = tuple(bases.values())
+        own, facts = self._cosines(encoder, also if own_base else ())
+        of_bases = {}
+        try:
+            for role, base in bases.items():  # the first one's pass over the base makes the vectors of all
+                of_bases[role] = self._cosines(base, also)[0]
+        except (ModelError, HubUnreachableError) as error:
+            raise BaseUnavailableError(error.problem) from error
+        drawn = {name: self._resampled(each) for name, each in own.items()}
+        drawn_bases = {
+            role: {name: self._resampled(found[name]) for name in selection.primaries.values() if name in found}
+            for role, found in of_bases.items()
         }
-        (folder / _SETS).write_text(readable_json(stored), "utf-8")
-        (folder / "scores.json").write_text(readable_json(stored_document(sheet)), "utf-8")
-        (folder / "table.md").write_text(markdown(grids(sheet), legend(sheet)), "utf-8")
-        if subject.provenance is not None:
-            (folder / CARD).write_text(card(subject.provenance, sheet), "utf-8")
-        return {"spearman": {score.set: rounded(score.spearman) for score in scored}}
-
-    request = Request(
-        stage="scores",
-        format=FORMAT,
-        name=subject.label,
-        settings={
+        sets = []
+        for place, pairs in zip(selection.located, self.pairs, strict=True):
+            baselines: dict[str, float | None] = dict.fromkeys(BASELINES)
+            baselines |= {role: spearman(found[pairs.name].cosine, pairs.scores) for role, found in of_bases.items()}
+            baselines |= word_baselines(pairs, place.pair_set.languages, self.context.catalog)
+            sets.append(self._set_score(place.pair_set, own[pairs.name], drawn[pairs.name], baselines))
+        mean = mean_score(selection.primaries, [drawn], drawn_bases)
+        entry = EncoderEntry(
+            encoder.name, encoder.base, encoder.objective, facts["pooling"], facts["dimension"], encoder.key
+        )
+        scores = self._scores(Artefact(folder, {}), entry, sets, mean)
+        stored = {
             "encoder": asdict(entry),
-            "suite": settings.suite,
-            "resamples": settings.resamples,
-            "seed": settings.seed,
-            "primaries": dict(selection.primaries),
-            "transductive": unseen,
-            "spaced": {code: is_spaced(code, catalog) for place in located for code in place.pair_set.languages},
-        },
-        inputs={"cosines": cosines.key, **{role: base.key for role, base in bases.items()}},
-        fingerprints=set_fingerprints(located),
-    )
-    artefact = workspace.build(request, make)
-    stored = read_json(artefact.folder / _SETS)
-    sheet = replace(
-        sheet_of([_read_set_score(table) for table in stored["sets"]], read_mean_score(stored["mean"])),
-        skipped=selection.skipped,
-        settings=table_of(settings),
-        versions=cosines.manifest["versions"],
-        seconds=round(cosines.seconds + artefact.seconds, 3),  # of the work, not of finding it done
-    )
-    return Scores(artefact, cosines, sheet)
+            "sets": [asdict(score) for score in sets],
+            "mean": None if mean is None else asdict(mean),
+        }
+        write_cosines(folder, {ENCODER: own, **of_bases})
+        (folder / _SETS).write_text(readable_json(stored), "utf-8")
+        (folder / "scores.json").write_text(readable_json(scores.to_stored_dict()), "utf-8")
+        if encoder.provenance is not None:
+            (folder / CARD).write_text(card(encoder.provenance, scores), "utf-8")
+        return {"pairs": sum(score.pairs for score in sets), "spearman": {each.set: each.spearman for each in sets}}
 
+    def _cosines(
+        self, encoder: EncoderRef, also: tuple[EncoderRef, ...]
+    ) -> tuple[dict[str, SetCosines], dict[str, Any]]:
+        """The cosines by set, and what is known of the encoder; torch is imported only where sentences are new."""
+        texts = distinct_sentences(self.pairs)
+        workspace, hub = self.context.workspace, self.context.hub
+        rows, facts = encode_sentences(encoder, texts, self.settings.precision, also=also, workspace=workspace, hub=hub)
+        return score_pairs(texts, rows, self.pairs), facts
 
-def _set_score(
-    pair_set: PairSet,
-    found: SetCosines,
-    baselines: Mapping[str, float | None],
-    transductive: bool | None,
-    settings: EvalSettings,
-) -> SetScore:
-    return SetScore(
-        set=pair_set.name,
-        languages=pair_set.languages,
-        split=pair_set.split,
-        pairs=len(found.gold),
-        spearman=spearman(found.cosine, found.gold),
-        pearson=pearson(found.cosine, found.gold),
-        interval=spearman_interval(found.cosine, found.gold, resamples=settings.resamples, seed=settings.seed),
-        truncated=found.truncated,
-        unknown=found.unknown,
-        made=pair_set.made,
-        kind=pair_set.kind,
-        transductive=transductive,
-        baselines=baselines,
-    )
+    def _resampled(self, found: SetCosines) -> Resampled | None:
+        settings = self.settings
+        return resampled(found.cosine, found.gold, resamples=settings.resamples, seed=settings.seed)
 
+    def _set_score(
+        self, pair_set: PairSet, found: SetCosines, drawn: Resampled | None, baselines: Mapping[str, float | None]
+    ) -> SetScore:
+        return SetScore(
+            set=pair_set.name,
+            languages=pair_set.languages,
+            split=pair_set.split,
+            pairs=len(found.gold),
+            spearman=drawn.value if drawn else None,
+            pearson=pearson(found.cosine, found.gold),
+            interval=drawn.interval if drawn else None,
+            truncated=found.truncated,
+            unknown=found.unknown,
+            made=pair_set.made,
+            kind=pair_set.kind,
+            transductive=self.transductive[pair_set.name],
+            baselines=baselines,
+        )
 
-def _read_set_score(table: Mapping[str, Any]) -> SetScore:
-    interval = tuple(table["interval"]) if table["interval"] else None
-    return SetScore(**{**table, "languages": tuple(table["languages"]), "interval": interval})
+    def _scores(self, artefact: Artefact, entry: EncoderEntry, sets: list[SetScore], mean: MeanScore | None) -> Scores:
+        return Scores(
+            artefact,
+            entry,
+            self.settings.suite,
+            self.selection.primaries,
+            sets,
+            mean,
+            skipped=self.selection.skipped,
+            settings=table_of(self.settings),
+            versions=artefact.manifest.get("versions", {}),  # none while it is being made
+            seconds=artefact.manifest.get("seconds", 0.0),  # of the work, not of finding it done
+        )

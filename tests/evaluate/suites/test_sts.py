@@ -18,13 +18,15 @@ from mlsg import Encoder
 from mlsg.cache.artefact import Artefact, Request
 from mlsg.cache.files import sha256_file
 from mlsg.cache.workspace import Workspace
-from mlsg.config.catalog import Catalog
+from mlsg.config.catalog import Catalog, load_catalog
 from mlsg.config.recipes import EvalSettings
+from mlsg.data.pairs import GradedPairs, LocatedSet, read_pairs
 from mlsg.errors import HubUnreachableError, ModelError, SettingError
 from mlsg.evaluate import Scores, compare, evaluate
 from mlsg.evaluate.cosines import cosines, read_cosines
-from mlsg.evaluate.results import document
-from mlsg.evaluate.statistics import spearman_difference, spearman_interval
+from mlsg.evaluate.encoder_ref import EncoderRef
+from mlsg.evaluate.statistics import resampled
+from mlsg.hub import Hub
 from mlsg.model.fingerprint import fingerprint_model
 from mlsg.report.export import export_encoder
 from mlsg.report.output import print_scores
@@ -95,15 +97,15 @@ def expected_cosines(base: Path) -> list[float]:
 
 def test_scores_equal_transformers_and_scipy(base: Path, workspace: Workspace, catalog: Catalog) -> None:
     scores = run(str(base), workspace, catalog, pooling="mean")
-    found = scores.sheet.set_score("small.aa")
+    found = scores.set_score("small.aa")
     by_hand, gold = expected_cosines(base), [score for _, _, score in pairs()]
-    mine = read_cosines(scores.cosines)["small.aa"]
+    mine = read_cosines(scores.artefact)["small.aa"]
     assert mine.gold.tolist() == gold
     assert np.allclose(mine.cosine, by_hand, atol=1e-5)
     assert found.spearman == pytest.approx(scipy.stats.spearmanr(mine.cosine, gold).statistic, abs=1e-12)
     assert found.spearman == pytest.approx(scipy.stats.spearmanr(np.round(by_hand, 5), gold).statistic, abs=0.01)
     assert found.pearson == pytest.approx(scipy.stats.pearsonr(by_hand, gold).statistic, abs=1e-4)
-    assert found.interval == pytest.approx(spearman_interval(mine.cosine, gold))
+    assert found.interval == pytest.approx(resampled(mine.cosine, gold).interval)
     assert found.interval[0] < found.spearman < found.interval[1]
     assert mine.cosine[-5:].tolist() == [1.0] * 5  # identical sentences stay tied at the top
 
@@ -114,14 +116,14 @@ def test_truncated_sentences_and_unknown_tokens_are_counted_once_a_sentence(
     tokenizer = AutoTokenizer.from_pretrained(base)
     texts = {text for a, b, _ in pairs() for text in (a, b)}
     whole = {text: tokenizer(text, truncation=False, verbose=False)["input_ids"] for text in texts}
-    found = run(str(base), workspace, catalog, pooling="mean").sheet.set_score("small.aa")
+    found = run(str(base), workspace, catalog, pooling="mean").set_score("small.aa")
     assert found.truncated == sum(len(ids) > 64 for ids in whole.values()) == 1
     cut = [tokenizer(text, truncation=True, max_length=64)["input_ids"] for text in texts]
     assert found.unknown == sum(ids.count(tokenizer.unk_token_id) for ids in cut) > 0
 
 
 def test_languages_baselines_and_what_was_skipped(base: Path, workspace: Workspace, catalog: Catalog) -> None:
-    found = document(run(str(base), workspace, catalog, pooling="mean").sheet)
+    found = run(str(base), workspace, catalog, pooling="mean").to_dict()
     first, second, gold = zip(*pairs(), strict=True)
     aa = found["languages"]["aa"]
     assert aa["primary"] == "small.aa"
@@ -142,7 +144,7 @@ def test_languages_baselines_and_what_was_skipped(base: Path, workspace: Workspa
 
 
 def test_words_do_not_match_between_languages(base: Path, workspace: Workspace, catalog: Catalog) -> None:
-    crosslingual = run(str(base), workspace, catalog, pooling="mean").sheet.set_score("small.aa-bb")
+    crosslingual = run(str(base), workspace, catalog, pooling="mean").set_score("small.aa-bb")
     assert crosslingual.baselines["overlap"] is None
     assert crosslingual.baselines["idf_overlap"] is None
     assert crosslingual.baselines["base_mean"] is not None
@@ -155,10 +157,10 @@ def test_the_second_time_nothing_is_rebuilt_and_the_json_is_the_same(
     before = snapshot(workspace)
     second = run(str(base), workspace, catalog, pooling="cls")
     assert snapshot(workspace) == before
-    assert document(second.sheet) == document(first.sheet)
+    assert second.to_dict() == first.to_dict()
 
 
-def test_what_is_there_already_is_found_without_torch(base: Path, workspace: Workspace, catalog: Catalog) -> None:
+def test_what_exists_already_is_found_without_torch(base: Path, workspace: Workspace, catalog: Catalog) -> None:
     run(str(base), workspace, catalog, pooling="cls")
     folder = catalog.pair_set("small.aa").root
     code = f"""
@@ -181,21 +183,69 @@ def test_equal_inputs_give_equal_bytes_in_another_workspace(base: Path, tmp_path
     found = []
     for name in ("one", "two"):
         scores = run(trained(Workspace(tmp_path / name), base, "mean"), Workspace(tmp_path / name), catalog)
-        files = [path for each in (scores.artefact, scores.cosines) for path in sorted(each.folder.iterdir())]
+        files = sorted(scores.artefact.folder.iterdir())
         found.append({path.name: sha256_file(path) for path in files if path.name != "artefact.json"})
     assert found[0] == found[1]
-    assert set(found[0]) == {"README.md", "cosines.json", "encoder.json", "scores.json", "sets.json", "table.md"}
+    assert set(found[0]) == {"README.md", "cosines.json", "scores.json", "sets.json"}
+
+
+def count_loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The label of each encoder that is loaded from now on."""
+    labels: list[str] = []
+    load = EncoderRef.load
+
+    def counted(self: EncoderRef, *given: object) -> Encoder:
+        labels.append(self.label)
+        return load(self, *given)
+
+    monkeypatch.setattr(EncoderRef, "load", counted)
+    return labels
 
 
 def test_another_seed_of_the_bootstrap_does_no_encoding_again(
-    base: Path, workspace: Workspace, catalog: Catalog
+    base: Path, workspace: Workspace, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = run(str(base), workspace, catalog, pooling="cls")
+    loaded = count_loads(monkeypatch)
     two = run(str(base), workspace, catalog, pooling="cls", settings=replace(SETTINGS, seed=1))
-    assert two.cosines.key == one.cosines.key
+    assert loaded == []
     assert two.artefact.key != one.artefact.key
-    assert two.sheet.sets[0].spearman == one.sheet.sets[0].spearman
-    assert two.sheet.sets[0].interval != one.sheet.sets[0].interval
+    assert two.sets[0].spearman == one.sets[0].spearman
+    assert two.sets[0].interval != one.sets[0].interval
+
+
+def test_each_set_is_parsed_once(
+    base: Path, workspace: Workspace, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[str] = []
+
+    def counted(located: LocatedSet, hub: Hub) -> GradedPairs:
+        parsed.append(located.pair_set.name)
+        return read_pairs(located, hub)
+
+    monkeypatch.setattr("mlsg.evaluate.suites.sts.read_pairs", counted)
+    encoder = trained(workspace, base, "max")
+    run(encoder, workspace, catalog)
+    assert parsed == ["small.aa", "small.aa-bb"]
+    run(encoder, workspace, catalog)
+    assert len(parsed) == 2
+
+
+def test_everything_that_can_change_the_numbers_is_in_the_key(base: Path, workspace: Workspace, tmp_path: Path) -> None:
+    catalog = small_catalog(tmp_path / "sets")
+    keys = [run(str(base), workspace, catalog, pooling=pooling).artefact.key for pooling in ("cls", "mean")]
+    for change in ({"resamples": 100}, {"seed": 1}, {"precision": "bf16"}):
+        keys.append(
+            run(str(base), workspace, catalog, pooling="cls", settings=replace(SETTINGS, **change)).artefact.key
+        )
+    declared = (tmp_path / "sets/aa.toml").read_text()
+    (tmp_path / "sets/aa.toml").write_text(declared.replace('name = "Aish"', 'name = "Aish"\nspaced = false'))
+    keys.append(run(str(base), workspace, load_catalog([tmp_path / "sets"]), pooling="cls").artefact.key)
+    (tmp_path / "sets/aa.toml").write_text(declared)
+    with (tmp_path / "sets/aa.tsv").open("a") as file:
+        file.write("one\ttwo\t3\n")
+    keys.append(run(str(base), workspace, load_catalog([tmp_path / "sets"]), pooling="cls").artefact.key)
+    assert len(set(keys)) == len(keys) == 7
 
 
 def test_a_set_that_comes_back_is_scored_and_no_longer_skipped(
@@ -204,20 +254,22 @@ def test_a_set_that_comes_back_is_scored_and_no_longer_skipped(
     catalog = small_catalog(tmp_path / "sets")
     run(str(base), workspace, catalog, pooling="cls")
     (tmp_path / "sets/gone.tsv").write_text((tmp_path / "sets/aa.tsv").read_text())
-    found = document(run(str(base), workspace, catalog, pooling="cls").sheet)
+    found = run(str(base), workspace, catalog, pooling="cls").to_dict()
     assert [entry["set"] for entry in found["sets"]] == ["small.aa", "small.aa-bb", "gone.aa"]
     assert found["skipped"] == []
 
 
-def test_the_base_of_two_encoders_is_encoded_once(base: Path, workspace: Workspace, catalog: Catalog) -> None:
+def test_the_base_of_two_encoders_is_encoded_once(
+    base: Path, workspace: Workspace, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = count_loads(monkeypatch)
     scores = [run(trained(workspace, base, pooling), workspace, catalog) for pooling in ("max", "first_last")]
-    names = sorted(artefact.name for artefact in workspace.artefacts("cosines"))
-    assert names == ["tiny-cls", "tiny-first_last", "tiny-max", "tiny-mean"]
-    one, two = (each.sheet.set_score("small.aa").baselines for each in scores)
+    assert loaded == ["tiny-max", "tiny-cls", "tiny-first_last"]  # the pass for base_cls makes base_mean too
+    one, two = (each.set_score("small.aa").baselines for each in scores)
     assert one == two
-    plain = run(str(base), workspace, catalog, pooling="mean").sheet.set_score("small.aa")
+    plain = run(str(base), workspace, catalog, pooling="mean").set_score("small.aa")
     assert one["base_mean"] == pytest.approx(plain.spearman)
-    assert len(workspace.artefacts("cosines")) == 4
+    assert len(loaded) == 3
 
 
 def test_a_base_that_is_gone_leaves_its_baselines_null_with_a_note(
@@ -226,10 +278,16 @@ def test_a_base_that_is_gone_leaves_its_baselines_null_with_a_note(
     folder = tiny_bert(tmp_path / "gone")
     encoder = trained(workspace, folder, "mean")
     folder.rename(tmp_path / "elsewhere")
-    found = run(encoder, workspace, catalog).sheet.set_score("small.aa")
+    found = run(encoder, workspace, catalog).set_score("small.aa")
     assert found.baselines["base_cls"] is found.baselines["base_mean"] is None
     assert found.baselines["overlap"] is not None
     assert "no base_cls and base_mean: " in capsys.readouterr().err
+    assert found.spearman is not None
+    assert len(workspace.artefacts("scores")) == 1
+    assert run(encoder, workspace, catalog).set_score("small.aa") == found
+    assert "no base_cls and base_mean: " in capsys.readouterr().err
+    (tmp_path / "elsewhere").rename(folder)
+    assert run(encoder, workspace, catalog).set_score("small.aa").baselines["base_cls"] is not None
 
 
 def test_a_base_that_is_gone_is_not_missed_once_it_was_scored(
@@ -239,7 +297,7 @@ def test_a_base_that_is_gone_is_not_missed_once_it_was_scored(
     run(trained(workspace, folder, "mean"), workspace, catalog)
     other = trained(workspace, folder, "max")
     folder.rename(tmp_path / "elsewhere")
-    assert run(other, workspace, catalog).sheet.set_score("small.aa").baselines["base_cls"] is not None
+    assert run(other, workspace, catalog).set_score("small.aa").baselines["base_cls"] is not None
 
 
 def test_a_base_that_changed_is_not_taken_for_the_one_trained_from(
@@ -247,7 +305,7 @@ def test_a_base_that_changed_is_not_taken_for_the_one_trained_from(
 ) -> None:
     encoder = trained(workspace, tiny_bert(tmp_path / "base"), "mean")
     tiny_bert(tmp_path / "base", seed=9)
-    assert run(encoder, workspace, catalog).sheet.set_score("small.aa").baselines["base_cls"] is None
+    assert run(encoder, workspace, catalog).set_score("small.aa").baselines["base_cls"] is None
 
 
 def test_a_sentence_transformers_folder_keeps_its_own_pooling_and_has_no_known_base(
@@ -255,11 +313,11 @@ def test_a_sentence_transformers_folder_keeps_its_own_pooling_and_has_no_known_b
 ) -> None:
     Encoder.load(base, pooling="mean", device="cpu").save(tmp_path / "st", {})
     (tmp_path / "st/mlsg.json").unlink()
-    found = run(str(tmp_path / "st"), workspace, catalog).sheet
+    found = run(str(tmp_path / "st"), workspace, catalog)
     assert (found.encoder.name, found.encoder.base, found.encoder.pooling) == ("st", None, "mean")
     assert found.set_score("small.aa").transductive is None
     assert found.set_score("small.aa").baselines["base_cls"] is None
-    plain = run(str(base), workspace, catalog, pooling="mean").sheet
+    plain = run(str(base), workspace, catalog, pooling="mean")
     assert found.set_score("small.aa").spearman == pytest.approx(plain.set_score("small.aa").spearman, abs=1e-6)
 
 
@@ -278,7 +336,7 @@ def test_transductive_says_whether_the_sentences_were_trained_on(
     sentences: dict, expected: bool | None, base: Path, workspace: Workspace, catalog: Catalog
 ) -> None:
     scores = run(trained(workspace, base, "mean", {"corpus": "own", **sentences}), workspace, catalog)
-    assert scores.sheet.set_score("small.aa").transductive is expected
+    assert scores.set_score("small.aa").transductive is expected
 
 
 def test_an_encoder_without_training_text_has_seen_nothing(
@@ -286,7 +344,7 @@ def test_an_encoder_without_training_text_has_seen_nothing(
 ) -> None:
     told = {"base": {"name": "tiny", "fingerprint": fingerprint_model(str(base))}, "objective": {"name": "x"}}
     Encoder.load(base, pooling="mean", device="cpu").save(tmp_path / "e", {**told, "sentences": None})
-    found = run(str(tmp_path / "e"), workspace, catalog).sheet
+    found = run(str(tmp_path / "e"), workspace, catalog)
     assert [score.transductive for score in found.sets] == [False, False]
 
 
@@ -298,22 +356,22 @@ def test_a_path_to_an_artefact_is_the_artefact(base: Path, workspace: Workspace,
 def test_differences_are_paired(base: Path, workspace: Workspace, catalog: Catalog) -> None:
     a, b = (run(str(base), workspace, catalog, pooling=pooling) for pooling in ("mean", "cls"))
     found = {each.set: each for each in compare(a, b).sets}
-    one, two = (read_cosines(each.cosines)["small.aa"] for each in (a, b))
-    expected = spearman_difference(one.cosine, two.cosine, one.gold)
+    one, two = (read_cosines(each.artefact)["small.aa"] for each in (a, b))
+    expected = resampled(one.cosine, one.gold) - resampled(two.cosine, one.gold)
     assert found["small.aa"].difference == expected.value
     assert found["small.aa"].interval == expected.interval
     assert found["small.aa"].first - found["small.aa"].second == pytest.approx(expected.value)
     assert [each.difference for each in compare(a, a).sets] == [0.0, 0.0]
 
 
-def test_json_on_stdout_is_all_that_is_there(
+def test_json_on_stdout_is_all_that_stdout_holds(
     base: Path, workspace: Workspace, catalog: Catalog, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     scores = run(str(base), workspace, catalog, pooling="mean")
     other = run(str(base), workspace, catalog, pooling="cls")
     capsys.readouterr()
     print_scores([scores], json="-", markdown=str(tmp_path / "table.md"))
-    assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(document(scores.sheet)))
+    assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(scores.to_dict()))
     assert "| aa | small.aa | 31 |" in (tmp_path / "table.md").read_text()
     print_scores([scores, other], json="-", markdown=None)
     assert json.loads(capsys.readouterr().out)["schema"] == "mlsg.difference/1"
@@ -346,7 +404,7 @@ def test_export_lays_the_card_with_its_scores_beside_the_encoder(
         Encoder.load(folder, device="cpu").encode(["Bir."]) for folder in (encoder.folder, tmp_path / "out")
     )
     assert np.array_equal(mine, theirs)
-    with pytest.raises(SettingError, match="there already"):
+    with pytest.raises(SettingError, match="already exists"):
         export_encoder(tmp_path / "out", encoder.folder.name, workspace.root)
     with pytest.raises(SettingError, match="no encoder"):
         export_encoder(tmp_path / "new", "nobody", workspace.root)
@@ -355,13 +413,15 @@ def test_export_lays_the_card_with_its_scores_beside_the_encoder(
 def test_errors_name_what_is_wrong(base: Path, workspace: Workspace, catalog: Catalog, tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="unknown language"):
         run(str(base), workspace, catalog, pooling="cls", settings=EvalSettings(langs=("qq",)))
+    with pytest.raises(SettingError, match=r'unknown suite "stss" in eval.suite; did you mean "sts"'):
+        run(str(base), workspace, catalog, pooling="cls", settings=replace(SETTINGS, suite="stss"))
     with pytest.raises(SettingError, match="unknown pooling"):
         run(str(base), workspace, catalog, pooling="clss")
     with pytest.raises(SettingError, match="pooled"):
         run(str(base), workspace, catalog)
     with pytest.raises(ModelError):
         run(str(tmp_path), workspace, catalog, pooling="cls")
-    with pytest.raises(HubUnreachableError, match=r"no pair set of aa in family gone can be had \(gone.aa: gone.tsv"):
+    with pytest.raises(HubUnreachableError, match=r"no pair set of aa in family gone is available \(gone.aa: gone.tsv"):
         run(str(base), workspace, catalog, pooling="cls", settings=replace(SETTINGS, family="gone"))
 
 

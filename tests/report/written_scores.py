@@ -1,8 +1,11 @@
-"""A sheet of scores written by hand, for tests of what people and programs are shown."""
+"""Scores written by hand, for tests of what people and programs are shown."""
 
 from __future__ import annotations
 
-from mlsg.evaluate.results import EncoderEntry, Gain, MeanScore, ScoreSheet, SetScore, Skipped
+from pathlib import Path
+
+from mlsg.cache.artefact import Artefact
+from mlsg.evaluate.results import EncoderEntry, Gain, MeanScore, Scores, SetScore, Skipped
 
 ENCODER = EncoderEntry("mini-sg", "mini", "self_guided", "cls", 256, "ab" * 32)
 
@@ -32,8 +35,9 @@ def set_score(name: str, languages: tuple[str, str], rho: float | None = 0.71, *
     return SetScore(**{**values, **changes})
 
 
-def sheet() -> ScoreSheet:
-    return ScoreSheet(
+def written_scores() -> Scores:
+    return Scores(
+        artefact=Artefact(Path("scores"), {}),
         encoder=ENCODER,
         suite="sts",
         primaries={"es": "sts17.es-es", "ar": "sts17.ar-ar", "tr": "stsb_google.tr", "de": "gone.de", "xx": None},
