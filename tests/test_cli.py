@@ -110,19 +110,19 @@ def test_a_wrong_command_line_ends_with_code_2_and_one_line(arguments: list[str]
     assert ended.out == ""
 
 
-def test_interrupting_is_code_130_and_a_fault_of_ours_is_code_1_with_a_log(capsys: pytest.CaptureFixture[str]) -> None:
+def test_interrupting_is_code_130_and_a_bug_is_code_1_with_a_log(capsys: pytest.CaptureFixture[str]) -> None:
     from mlsg.exit_codes import exit_code_of
 
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    def fault() -> None:
+    def bug() -> None:
         raise ZeroDivisionError("ours")
 
     assert exit_code_of(interrupt) == 130
-    assert exit_code_of(fault) == 1
+    assert exit_code_of(bug) == 1
     lines = capsys.readouterr().err.splitlines()
     assert all(line.startswith("error: ") for line in lines)
-    log = Path(lines[1].partition("(ZeroDivisionError), ")[2].partition(";")[0])
+    log = Path(lines[1].partition("(ZeroDivisionError), log in ")[2].partition(";")[0])
     assert "ours" in log.read_text()
     log.unlink()
