@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from rich.console import Console
-
+    from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
 
 _PIPE_WIDTH = 240
 """Columns where the output is not a terminal: wide enough that no table wraps."""
@@ -78,54 +79,9 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], num
 @contextlib.contextmanager
 def progress(description: str, total: int | None, unit: str, *, done: int = 0) -> Iterator[Progress]:
     """Progress with rate and time left on stderr: a live bar on a terminal, else a line every 30 seconds."""
-    if sys.stderr.isatty():
-        with _live_bar(description, total, unit, done) as bar:
-            yield bar
-    else:
+    if not sys.stderr.isatty():
         yield _Lines(description, total, unit, done)
-
-
-class _Lines:
-    """Progress for logs: a line now and then."""
-
-    def __init__(self, description: str, total: int | None, unit: str, done: int) -> None:
-        self._text = (description, unit)
-        self._total, self._done, self._start = total, done, done
-        self._began = self._spoke = time.monotonic()
-
-    def advance(self, units: int = 1, **fields: object) -> None:
-        self._done += units
-        now = time.monotonic()
-        if now - self._spoke < 30:
-            return
-        self._spoke = now
-        description, unit = self._text
-        rate = (self._done - self._start) / (now - self._began)
-        line = f"{description}: {self._done}{f'/{self._total}' if self._total else ''} {unit}, {rate:.1f} {unit}/s"
-        if self._total and rate:
-            line += f", {(self._total - self._done) / rate:.0f} s left"
-        note(line + "".join(f", {name} {value}" for name, value in fields.items()))
-
-
-class _Bar:
-    """Progress for a terminal."""
-
-    def __init__(self, bar: object, task: object, unit: str, done: int) -> None:
-        self._bar, self._task, self._unit = bar, task, unit
-        self._done, self._began = 0, time.monotonic()
-        self._start = done
-        self._fields: dict[str, object] = {}
-
-    def advance(self, units: int = 1, **fields: object) -> None:
-        self._done += units
-        self._fields.update(fields)
-        rate = self._done / max(time.monotonic() - self._began, 1e-9)
-        shown = [f"{rate:.0f} {self._unit}/s", *(f"{name} {value}" for name, value in self._fields.items())]
-        self._bar.update(self._task, advance=units, fields_text="  ".join(shown))  # type: ignore[attr-defined]
-
-
-@contextlib.contextmanager
-def _live_bar(description: str, total: int | None, unit: str, done: int) -> Iterator[_Bar]:
+        return
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as RichProgress
 
@@ -137,5 +93,42 @@ def _live_bar(description: str, total: int | None, unit: str, done: int) -> Iter
         TextColumn("{task.fields[fields_text]}"),
     )
     with RichProgress(*columns, console=stderr(), transient=True) as bar:
-        task = bar.add_task(description, total=total, completed=done, fields_text="")
-        yield _Bar(bar, task, unit, done)
+        yield _Bar(bar, bar.add_task(description, total=total, completed=done, fields_text=""), unit)
+
+
+class _Lines:
+    """Progress for logs: a line now and then."""
+
+    def __init__(self, description: str, total: int | None, unit: str, done: int) -> None:
+        self._text = (description, unit)
+        self._total, self._done, self._start = total, done, done
+        self._began = self._printed = time.monotonic()
+
+    def advance(self, units: int = 1, **fields: object) -> None:
+        self._done += units
+        now = time.monotonic()
+        if now - self._printed < 30:
+            return
+        self._printed = now
+        description, unit = self._text
+        rate = (self._done - self._start) / (now - self._began)
+        line = f"{description}: {self._done}{f'/{self._total}' if self._total else ''} {unit}, {rate:.1f} {unit}/s"
+        if self._total and rate:
+            line += f", {(self._total - self._done) / rate:.0f} s left"
+        note(line + "".join(f", {name} {value}" for name, value in fields.items()))
+
+
+class _Bar:
+    """Progress for a terminal."""
+
+    def __init__(self, bar: RichProgress, task: TaskID, unit: str) -> None:
+        self._bar, self._task, self._unit = bar, task, unit
+        self._done, self._began = 0, time.monotonic()
+        self._fields: dict[str, object] = {}
+
+    def advance(self, units: int = 1, **fields: object) -> None:
+        self._done += units
+        self._fields.update(fields)
+        rate = self._done / max(time.monotonic() - self._began, 1e-9)
+        shown = [f"{rate:.0f} {self._unit}/s", *(f"{name} {value}" for name, value in self._fields.items())]
+        self._bar.update(self._task, advance=units, fields_text="  ".join(shown))

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Any
 
 from mlsg.cache.files import canonical_json, read_json, sha256_file, sha256_text
 
@@ -54,81 +54,39 @@ class Request:
         return f"{re.sub(r'[^A-Za-z0-9._-]+', '-', self.name).strip('-.') or 'unnamed'}-{self.key[:12]}"
 
 
-class FileEntry(TypedDict):
-    """One file of an artefact."""
-
-    size: int
-    sha256: str
-
-
-class Manifest(TypedDict):
-    """What `artefact.json` holds."""
-
-    schema: str
-    key: str
-    name: str
-    stage: str
-    format: int
-    settings: Mapping[str, Any]
-    inputs: Mapping[str, str]
-    fingerprints: Mapping[str, str]
-    recipe: Mapping[str, Any]
-    facts: Mapping[str, Any]
-    versions: Mapping[str, str]
-    files: Mapping[str, FileEntry]
-    seconds: float
-
-
 @dataclass(frozen=True)
 class Artefact:
     """A finished stage folder and its manifest."""
 
     folder: Path
-    manifest: Manifest
+    manifest: Mapping[str, Any]
+    """What `artefact.json` holds: the entries below, `format`, `fingerprints`, `recipe`, `versions` and `files`."""
+    key: str = field(init=False)
+    """Hex sha256 that names it."""
+    stage: str = field(init=False)
+    """`sentences`, `encoders`, ..."""
+    name: str = field(init=False)
+    """A name for people."""
+    facts: Mapping[str, Any] = field(init=False)
+    """What the stage found out: counts, scores, reasons."""
+    settings: Mapping[str, Any] = field(init=False)
+    """The settings that it was built with."""
+    inputs: Mapping[str, str] = field(init=False)
+    """Role -> key of an earlier artefact."""
+    seconds: float = field(init=False)
+    """How long building it took."""
 
-    @property
-    def key(self) -> str:
-        """Hex sha256 that names it."""
-        return self.manifest["key"]
-
-    @property
-    def stage(self) -> str:
-        """`sentences`, `encoders`, ..."""
-        return self.manifest["stage"]
-
-    @property
-    def name(self) -> str:
-        """A name for people."""
-        return self.manifest["name"]
-
-    @property
-    def facts(self) -> Mapping[str, Any]:
-        """What the stage found out: counts, scores, reasons."""
-        return self.manifest["facts"]
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        """The settings that it was built with."""
-        return self.manifest["settings"]
-
-    @property
-    def inputs(self) -> Mapping[str, str]:
-        """Role -> key of an earlier artefact."""
-        return self.manifest["inputs"]
-
-    @property
-    def seconds(self) -> float:
-        """How long building it took."""
-        return self.manifest["seconds"]
+    def __post_init__(self) -> None:
+        for name in ("key", "stage", "name", "facts", "settings", "inputs", "seconds"):
+            object.__setattr__(self, name, self.manifest[name])
 
 
 def open_artefact(folder: Path) -> Artefact | None:
     """The artefact in `folder`, or None where there is no readable manifest."""
     try:
-        manifest = read_json(folder / MANIFEST)
-    except (OSError, ValueError):
+        return Artefact(folder, read_json(folder / MANIFEST))
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    return Artefact(folder, cast("Manifest", manifest)) if isinstance(manifest, dict) and "key" in manifest else None
 
 
 def damage(artefact: Artefact, *, hashes: bool = False) -> str:

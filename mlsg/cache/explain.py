@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from typing import Any
 
 from mlsg.cache.artefact import Artefact, Request
 from mlsg.cache.workspace import Help, Make, Workspace
@@ -60,8 +60,7 @@ def nearest_artefact(
 
 def identity_of(artefact: Artefact) -> dict[str, Any]:
     """The table from which an artefact's key was made."""
-    manifest = cast("dict[str, Any]", artefact.manifest)
-    return {name: manifest[name] for name in ("stage", "format", "settings", "inputs", "fingerprints")}
+    return {name: artefact.manifest[name] for name in ("stage", "format", "settings", "inputs", "fingerprints")}
 
 
 def explain_built(artefact: Artefact, workspace: Workspace) -> list[str]:

@@ -28,7 +28,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from mlsg import console
-from mlsg.cache.artefact import MANIFEST, Artefact, Manifest, Request, damage, open_artefact
+from mlsg.cache.artefact import MANIFEST, Artefact, Request, damage, open_artefact
 from mlsg.cache.files import (
     read_json,
     readable_json,
@@ -146,15 +146,11 @@ class Workspace:
         scratch.mkdir(exist_ok=True)
         started = time.monotonic()
         facts = make(folder, scratch)
-        manifest: Manifest = {
+        manifest = {
             "schema": "mlsg.cache.artefact/1",
             "key": request.key,
             "name": request.name,
-            "stage": request.stage,
-            "format": request.format,
-            "settings": dict(request.settings),
-            "inputs": dict(request.inputs),
-            "fingerprints": dict(request.fingerprints),
+            **request.identity,
             "recipe": dict(recipe),
             "facts": dict(facts),
             "versions": versions(),

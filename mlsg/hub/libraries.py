@@ -78,13 +78,7 @@ def datasets() -> Any:
         datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # what it logs as an error, it also raises
     if "HF_UPDATE_DOWNLOAD_COUNTS" not in os.environ:
         datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False
-    for name in ("STREAMING_OPEN_MAX_RETRIES", "STREAMING_READ_MAX_RETRIES"):
-        setattr(datasets.config, name, 1)
-    for name in (
-        "STREAMING_OPEN_RETRY_INTERVAL",
-        "STREAMING_READ_RETRY_INTERVAL",
-        "STREAMING_READ_SERVER_UNAVAILABLE_RETRY_INTERVAL",
-        "STREAMING_READ_RATE_LIMIT_RETRY_INTERVAL",
-    ):
-        setattr(datasets.config, name, 0)
+    for name in dir(datasets.config):
+        if name.startswith("STREAMING_") and name.endswith(("_MAX_RETRIES", "_RETRY_INTERVAL")):
+            setattr(datasets.config, name, 1 if name.endswith("_MAX_RETRIES") else 0)
     return datasets

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -128,27 +127,23 @@ def _plain_rows(table: Any) -> Iterator[dict[str, Any]]:
             yield dict(zip(names, values, strict=True))
 
 
-@dataclass
-class _Position:
-    """How far a stream has come: the saved state, and the rows delivered since."""
-
-    state: Any = None
-    since: int = 0
-
-
 def _opened(source: HubSource, commit: str, policy: RetryPolicy) -> Any:
     return _with_builder(source, commit, policy, lambda builder: builder.as_streaming_dataset(split=source.split))
 
 
 def _unbroken(stream: Any, source: HubSource, commit: str, policy: RetryPolicy) -> Iterator[Mapping[str, Any]]:
-    position, failures, checked = _Position(), 0, False
+    state, since, failures, checked = None, 0, 0, False  # the saved position, and the rows delivered since
     while True:
         try:
-            for row in _rows_from(stream, position):
+            if state is not None:
+                stream.load_state_dict(state)
+            for row in islice(stream, since, None):
                 if not checked:
                     check_columns(row, source)
                     checked = True
-                failures = 0
+                since, failures = since + 1, 0
+                if since == _SAVE_EVERY:
+                    state, since = stream.state_dict(), 0
                 yield row
             return
         except Exception as error:
@@ -157,17 +152,6 @@ def _unbroken(stream: Any, source: HubSource, commit: str, policy: RetryPolicy) 
             failures += 1
             wait_or_give_up(failures, error, named("dataset", source.path), policy)
         stream = _opened(source, commit, policy)
-
-
-def _rows_from(stream: Any, position: _Position) -> Iterator[Mapping[str, Any]]:
-    """Rows of a newly opened stream from `position` on, which moves with them."""
-    if position.state is not None:
-        stream.load_state_dict(position.state)
-    for row in islice(stream, position.since, None):
-        position.since += 1
-        if position.since == _SAVE_EVERY:
-            position.state, position.since = stream.state_dict(), 0
-        yield row
 
 
 def _table_folder(source: HubSource, commit: str) -> Path | None:
