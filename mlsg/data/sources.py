@@ -2,8 +2,8 @@
 
 Kinds: .txt, .csv, .tsv, .json, .jsonl and .parquet; all but the last also .gz, .xz and .zst. A text file holds one
 sentence a line; blank lines are left out. The others hold it in a column. A csv file is read with quotes (RFC 4180), a
-tsv file without, as each is usually meant. They are read by the readers of declared files, but more strictly: every row
-is as wide as the header and every cell is text, or the error names file, line and column; nothing is guessed or skipped.
+tsv file without, as each is usually meant. The readers are those of declared files, but stricter: every row is as wide
+as the header and every cell is text, or the error names file, line and column; nothing is guessed or skipped.
 """
 
 from __future__ import annotations

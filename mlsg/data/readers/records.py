@@ -45,7 +45,7 @@ def read_parquet(paths: Sequence[Path], files: Files) -> Iterator[Row]:
     path = paths[0]
     try:
         with parquet.ParquetFile(path, pre_buffer=False) as file:
-            names, number = file.schema_arrow.names, 0
+            names = file.schema_arrow.names
             tops = [column if column in names else column.split(".")[0] for column in _columns(files)]
             for column, top in zip(_columns(files), tops, strict=True):
                 if names.count(top) != 1:
@@ -54,9 +54,9 @@ def read_parquet(paths: Sequence[Path], files: Files) -> Iterator[Row]:
                 kind = kind.value_type if pyarrow.types.is_dictionary(kind) else kind
                 if not (files.declared or top != column or kind in (pyarrow.string(), pyarrow.large_string())):
                     raise DataError(f'{path}: column "{column}" holds {kind}', _give_text(files.declared))
-            for batch in file.iter_batches(_ROWS_AT_ONCE, columns=list(dict.fromkeys(tops)), use_threads=False):
-                for number, record in enumerate(batch.to_pylist(), start=number + 1):
-                    yield from _row(record, files, path, "row", number)
+            batches = file.iter_batches(_ROWS_AT_ONCE, columns=list(dict.fromkeys(tops)), use_threads=False)
+            for number, record in enumerate((record for batch in batches for record in batch.to_pylist()), start=1):
+                yield from _row(record, files, path, "row", number)
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: not a readable parquet file ({error})", "write or fetch the file again") from None
 
