@@ -98,7 +98,7 @@ def prepare(
 ) -> None:
     """Sentences to train on: read, cleaned, free of evaluation sentences."""
     from mlsg.api import run_prepare
-    from mlsg.report.output import print_sentences
+    from mlsg.report.stages import print_sentences
 
     settings = _recipe(recipe, set_, prepare__lang=lang, prepare__corpus=corpus, prepare__limit=limit)
     print_sentences(run_prepare(settings, _context(workspace, langs_dir, data_root), source or (), column))
@@ -129,7 +129,7 @@ def train(
 ) -> None:
     """An encoder trained on the sentences prepared last."""
     from mlsg.api import run_train_last
-    from mlsg.report.output import print_encoder
+    from mlsg.report.stages import print_encoder
 
     several = _seeds(seeds, seed=seed)
     settings = _recipe(recipe, set_, train__model=model, train__seed=seed)

@@ -13,13 +13,17 @@ many of its sentences the source held, and how many lines of them were dropped o
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mlsg import console
 from mlsg.cache.artefact import Artefact, Request
@@ -32,26 +36,20 @@ from mlsg.data.pairs import LocatedSet, MissingSet, locate_set, read_pairs
 from mlsg.data.sources import fingerprint_sources, stream_sources
 from mlsg.errors import DataError, SettingError
 from mlsg.hub import Hub
-from mlsg.text.evaluation import EvaluationSentences
-from mlsg.text.filter import LineFilter, pieces
-from mlsg.text.kept import Tally, kept_lines
+from mlsg.text.filter import EvaluationSentences, LineFilter, batches
 from mlsg.text.normalise import match_forms, normalise
-from mlsg.text.sample import sample_rows
-from mlsg.text.shards import read_shards, write_shards
-from mlsg.text.split import split, splitter
-from mlsg.text.workers import processes_at_hand
+from mlsg.text.split import read_shards, split, splitter, write_shards
+from mlsg.text.workers import FilterCounts, available_processes, filter_texts
 
 STAGE = "sentences"
 FORMAT = 1
 FILE = "sentences.txt"
 
 _OWN_FILES = "files"
-_NAMED = 6
-"""Sets that could not be had and are named on the screen."""
 
 
 @dataclass(frozen=True)
-class _Order:
+class _PrepareJob:
     """What is to be prepared, with everything from outside found and named. `texts` is not read yet."""
 
     settings: PrepareSettings
@@ -59,7 +57,7 @@ class _Order:
     fingerprints: Mapping[str, str]
     texts: Iterator[str]
     located: Sequence[LocatedSet]
-    absent: Mapping[str, str]
+    missing: Mapping[str, str]
     hub: Hub
     processes: int
 
@@ -101,7 +99,7 @@ def prepare(
     Raises SettingError for an unknown language or corpus and for limits that exclude one another, DataError for text
     that cannot be read or of which nothing is left, HubUnreachableError.
     """
-    settings, processes = recipe.prepare, processes or processes_at_hand()
+    settings, processes = recipe.prepare, processes or available_processes()
     if settings.min_chars > settings.max_chars:
         problem = f"prepare.min_chars is {settings.min_chars} and prepare.max_chars {settings.max_chars}"
         raise SettingError(problem, "let the first be the smaller")
@@ -116,9 +114,9 @@ def prepare(
         fingerprints = {"corpus": fingerprint}
     found = _evaluation_sets(settings, catalog, data_root, hub)
     located = [each for each in found if isinstance(each, LocatedSet)]
-    absent = {each.pair_set.name: _why(each, data_root) for each in found if isinstance(each, MissingSet)}
-    order = _Order(settings, corpus, fingerprints, texts, located, absent, hub, processes)
-    return context.workspace.build(order.request, partial(_make, order), recipe=table_of(recipe))
+    missing = {each.pair_set.name: _reason(each, data_root) for each in found if isinstance(each, MissingSet)}
+    job = _PrepareJob(settings, corpus, fingerprints, texts, located, missing, hub, processes)
+    return context.workspace.build(job.request, partial(_build, job), recipe=table_of(recipe))
 
 
 def sentences_file(artefact: Artefact) -> Path:
@@ -127,42 +125,27 @@ def sentences_file(artefact: Artefact) -> Path:
 
 
 def stream_sentences(artefact: Artefact) -> Iterator[str]:
-    """Yield all sentences in their order."""
+    """Yield all sentences in their job."""
     return _lines(sentences_file(artefact))
 
 
 def read_sentences(artefact: Artefact) -> list[str]:
-    """Return all sentences in their order."""
+    """Return all sentences in their job."""
     return list(stream_sentences(artefact))
 
 
-def summary_rows(artefact: Artefact) -> list[tuple[str, str]]:
-    """Return what people want to know of prepared sentences, as names and values."""
-    facts = artefact.facts
-    rows = [
-        ("sentences", f"{facts['kept']:,} of {facts['read']:,} read"),
-        ("corpus", f"{facts['lang']}, {facts['corpus']}{', repetitions kept' if facts['repetitions'] else ''}"),
-        ("licence", facts["licence"]),
-        *((f"dropped, {reason.replace('_', ' ')}", f"{count:,}") for reason, count in facts["dropped"].items()),
-    ]
-    if facts["not_sampled"]:
-        rows.append(("left out by the limit", f"{facts['not_sampled']:,}"))
-    return rows + (_evaluation_rows(facts) if facts["checked"] else [("evaluation sets", "not checked, by setting")])
+def sample_rows(total: int, size: int, seed: int) -> NDArray[np.int64]:
+    """Return a seeded sample of `size` of the rows 0..total-1, in rising order, or all: (min(size, total),).
 
-
-def _evaluation_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
-    found = {name: counts for name, counts in facts["evaluation"].items() if counts["found"]}
-    fate = f"kept, transductive: {', '.join(facts['transductive'])}" if facts["transductive"] else "dropped"
-    rows = [("evaluation sets", f"{len(facts['evaluation'])} checked, sentences of {len(found)} found")]
-    if found:
-        shares = [f"{name} {counts['found']:,} of {counts['sentences']:,}" for name, counts in found.items()]
-        rows.append((f"found and {fate}", "; ".join(shares)))
-    missing = facts["not_checked"]
-    if missing:
-        named, others = list(missing)[:_NAMED], len(missing) - _NAMED
-        names = ", ".join(named) + (f" and {others} more, which artefact.json names" if others > 0 else "")
-        rows.append(("sets not checked", f"{names} ({next(iter(missing.values()))})"))
-    return rows
+    It is the same on every machine: every row draws a 64-bit number from PCG64, whose stream numpy guarantees, and the rows
+    with the smallest numbers are taken. So each sample of a size is equally likely, and a larger one of the same seed
+    holds the smaller ones.
+    """
+    if size >= total:
+        return np.arange(total)
+    entropy = int.from_bytes(hashlib.sha256(f"mlsg sample {seed}".encode()).digest(), "big")
+    draws = np.random.PCG64(entropy).random_raw(total)
+    return np.sort(np.argsort(draws, kind="stable")[:size])
 
 
 def _evaluation_sets(
@@ -176,75 +159,75 @@ def _evaluation_sets(
     return [locate_set(each, data_root, hub) for each in wanted]
 
 
-def _why(absent: MissingSet, data_root: Path | None) -> str:
-    """Return why a set is absent, without the paths of this machine, which an artefact does not hold."""
-    why = absent.why.replace(str(data_root), "--data-root")
-    return why.replace(absent.pair_set.root, "its TOML") if Path(absent.pair_set.root).is_absolute() else why
+def _reason(missing: MissingSet, data_root: Path | None) -> str:
+    """Return why a set is missing, without the paths of this machine, which an artefact does not hold."""
+    reason = missing.why.replace(str(data_root), "--data-root")
+    return reason.replace(missing.pair_set.root, "its TOML") if Path(missing.pair_set.root).is_absolute() else reason
 
 
-def _make(order: _Order, folder: Path, scratch: Path) -> Mapping[str, Any]:
-    evaluation = _evaluation_sentences(order)
-    settings, documents = order.settings, order.corpus.documents
-    forms = frozenset[str]() if order.corpus.transductive else evaluation.forms
-    sieve = LineFilter(settings.min_chars, settings.max_chars, forms, order.corpus.repetitions, stored=documents)
-    texts = _split(order, scratch / "shards") if documents else order.texts
-    tally = Tally()
-    left = scratch / "left.txt"
-    batches = closing(kept_lines(sieve, texts, tally, order.processes))
-    with console.progress("prepare", None, "sentences") as bar, left.open("wb") as file, batches as kept:
+def _build(job: _PrepareJob, folder: Path, scratch: Path) -> Mapping[str, Any]:
+    evaluation = _evaluation_sentences(job)
+    settings, documents = job.settings, job.corpus.documents
+    forms = frozenset[str]() if job.corpus.transductive else evaluation.forms
+    line_filter = LineFilter(settings.min_chars, settings.max_chars, forms, job.corpus.repetitions, stored=documents)
+    texts = _split(job, scratch / "shards") if documents else job.texts
+    counts = FilterCounts()
+    unsampled = scratch / "unsampled.txt"
+    filtered = closing(filter_texts(line_filter, texts, counts, job.processes))
+    with console.progress("prepare", None, "sentences") as bar, unsampled.open("wb") as file, filtered as kept:
         read = 0
         for lines in kept:
             file.write(b"\n".join((*lines, b"")))
-            bar.advance(tally.read - read, kept=tally.kept)
-            read = tally.read
-    if not tally.kept:
-        raise _nothing_left(order, tally)
-    size = _sample(left, folder / FILE, tally.kept, settings)
-    evaluation.found(_held(folder / FILE, evaluation.forms) if order.corpus.transductive else tally.found)
-    return _facts(order, evaluation, tally, size)
+            bar.advance(counts.read - read, kept=counts.kept)
+            read = counts.read
+    if not counts.kept:
+        raise _nothing_kept(job, counts)
+    size = _sample(unsampled, folder / FILE, counts.kept, settings)
+    evaluation.found(_count(folder / FILE, evaluation.forms) if job.corpus.transductive else counts.found)
+    return _facts(job, evaluation, counts, size)
 
 
-def _held(path: Path, forms: Set[str]) -> Counter[str]:
+def _count(path: Path, forms: frozenset[str]) -> Counter[str]:
     """Return how often a file of sentences holds each of the evaluation sentences."""
-    held = Counter[str]()
-    for piece in pieces(_lines(path)):
-        held.update(form for form in match_forms(piece.split("\n")) if form in forms)
-    return held
+    count = Counter[str]()
+    for batch in batches(_lines(path)):
+        count.update(form for form in match_forms(batch.split("\n")) if form in forms)
+    return count
 
 
-def _evaluation_sentences(order: _Order) -> EvaluationSentences:
+def _evaluation_sentences(job: _PrepareJob) -> EvaluationSentences:
     sentences = EvaluationSentences()
-    for located in order.located:
-        pairs = read_pairs(located, order.hub)
+    for located in job.located:
+        pairs = read_pairs(located, job.hub)
         for lang, side in zip(located.pair_set.languages, (pairs.first, pairs.second), strict=True):
-            if lang == order.settings.lang:
+            if lang == job.settings.lang:
                 sentences.add(pairs.name, side)
     return sentences
 
 
-def _split(order: _Order, shards: Path) -> Iterator[str]:
+def _split(job: _PrepareJob, shards: Path) -> Iterator[str]:
     """Split all documents into shards, as far as that is not done; return their sentences in stored form."""
 
     def sentences(document: str) -> Iterable[str]:
-        return map(normalise, split(document, order.settings.lang))
+        return map(normalise, split(document, job.settings.lang))
 
     with console.progress("split", None, "documents") as bar:
         done = 0
-        for now in write_shards(order.texts, sentences, shards):
+        for now in write_shards(job.texts, sentences, shards):
             bar.advance(now - done)
             done = now
     return read_shards(shards)
 
 
-def _sample(left: Path, target: Path, total: int, settings: PrepareSettings) -> int:
-    """Move what is left, or a sample of it, to `target`; returns how many sentences that are."""
+def _sample(unsampled: Path, target: Path, total: int, settings: PrepareSettings) -> int:
+    """Move all sentences, or a sample of them, to `target`; returns how many these are."""
     if not settings.limit or total <= settings.limit:
-        left.rename(target)
+        unsampled.rename(target)
         return total
     chosen = iter(sample_rows(total, settings.limit, settings.seed))
     row = next(chosen)
     with target.open("w", encoding="utf-8", newline="\n") as file:
-        for number, sentence in enumerate(_lines(left)):
+        for number, sentence in enumerate(_lines(unsampled)):
             if number == row:
                 file.write(f"{sentence}\n")
                 row = next(chosen, None)
@@ -257,31 +240,31 @@ def _lines(path: Path) -> Iterator[str]:
             yield line.removesuffix("\n")
 
 
-def _facts(order: _Order, evaluation: EvaluationSentences, tally: Tally, size: int) -> dict[str, Any]:
-    kept = "kept" if order.corpus.transductive else "dropped"
+def _facts(job: _PrepareJob, evaluation: EvaluationSentences, counts: FilterCounts, size: int) -> dict[str, Any]:
+    kept = "kept" if job.corpus.transductive else "dropped"
     return {
-        "lang": order.settings.lang,
-        "corpus": order.corpus.name,
-        "licence": order.corpus.licence,
-        "repetitions": order.corpus.repetitions,
-        "transductive": list(order.corpus.transductive),
-        "read": tally.read,
+        "lang": job.settings.lang,
+        "corpus": job.corpus.name,
+        "licence": job.corpus.licence,
+        "repetitions": job.corpus.repetitions,
+        "transductive": list(job.corpus.transductive),
+        "read": counts.read,
         "kept": size,
-        "dropped": {reason: tally.dropped[reason] for reason in sorted(tally.dropped)},
-        "not_sampled": tally.kept - size,
-        "checked": order.settings.drop_evaluation,
+        "dropped": {reason: counts.dropped[reason] for reason in sorted(counts.dropped)},
+        "not_sampled": counts.kept - size,
+        "checked": job.settings.drop_evaluation,
         "evaluation": {
-            name: {"sentences": counts.sentences, "found": counts.found, "kept": 0, "dropped": 0, kept: counts.lines}
-            for name, counts in evaluation.counts().items()
+            name: {"sentences": each.sentences, "found": each.found, "kept": 0, "dropped": 0, kept: each.lines}
+            for name, each in evaluation.counts().items()
         },
-        "not_checked": dict(order.absent),
+        "not_checked": dict(job.missing),
     }
 
 
-def _nothing_left(order: _Order, tally: Tally) -> DataError:
-    where = f"corpus {order.corpus.name} of language {order.settings.lang}"
-    if not tally.read:
+def _nothing_kept(job: _PrepareJob, counts: FilterCounts) -> DataError:
+    where = f"corpus {job.corpus.name} of language {job.settings.lang}"
+    if not counts.read:
         return DataError(f"{where} holds no text", "name another corpus or file")
-    reasons = ", ".join(f"{tally.dropped[reason]} {reason.replace('_', ' ')}" for reason in sorted(tally.dropped))
+    reasons = ", ".join(f"{counts.dropped[reason]} {reason.replace('_', ' ')}" for reason in sorted(counts.dropped))
     remedy = "look at the text, or change --set prepare.min_chars or prepare.max_chars"
-    return DataError(f"none of the {tally.read} lines of {where} is left ({reasons})", remedy)
+    return DataError(f"none of the {counts.read} lines of {where} is left ({reasons})", remedy)

@@ -20,8 +20,10 @@ from mlsg.cache.workspace import Workspace
 from mlsg.config.catalog import load_catalog
 from mlsg.config.recipes import load_recipe
 from mlsg.errors import DataError, SettingError
-from mlsg.prepare import prepare, read_sentences, sentences_file, summary_rows
-from mlsg.text import filter, shards, workers
+from mlsg.prepare import prepare, read_sentences, sentences_file
+from mlsg.report.stages import summary_rows
+from mlsg.text import filter, workers
+from mlsg.text import split as split_module
 from tests.contexts import context_of
 from tests.data.written import PretendedHub
 
@@ -177,7 +179,7 @@ def test_the_second_time_nothing_is_read_or_written(
     first = _prepare(workspace, langs)
     before = _state(workspace.root)
     monkeypatch.setattr(stage, "read_pairs", None)
-    monkeypatch.setattr(stage, "kept_lines", None)
+    monkeypatch.setattr(stage, "filter_texts", None)
     assert _prepare(workspace, langs).key == first.key
     assert _state(workspace.root) == before
 
@@ -249,7 +251,7 @@ def test_own_files_come_before_the_corpus(workspace: Workspace, langs: Path, tmp
         ),
     ],
 )
-def test_nothing_left_is_an_error_and_publishes_nothing(
+def test_nothing_kept_is_an_error_and_publishes_nothing(
     workspace: Workspace, langs: Path, tmp_path: Path, content: str, said: str
 ) -> None:
     (tmp_path / "a.txt").write_text(content)
@@ -286,7 +288,7 @@ def test_the_summary_says_what_the_facts_say(workspace: Workspace, langs: Path) 
     assert dict(summary_rows(_prepare(workspace, langs, drop_evaluation=False)))["evaluation sets"].startswith("not")
 
 
-def test_of_many_sets_that_cannot_be_had_the_summary_names_some_and_counts_the_others(workspace: Workspace) -> None:
+def test_of_many_sets_that_are_not_available_the_summary_names_some_and_counts_the_others(workspace: Workspace) -> None:
     recipe = load_recipe("zero_shot", ["prepare.corpus=starter"])
     artefact = prepare(recipe, context_of(workspace, load_catalog()))
     missing = list(artefact.facts["not_checked"])
@@ -336,10 +338,10 @@ from pathlib import Path
 from mlsg import prepare as stage
 from mlsg.config.catalog import load_catalog
 from mlsg.config.recipes import load_recipe
-from mlsg.text import shards
+from mlsg.text import split as split_module
 from mlsg.cache.workspace import Workspace
 from tests.contexts import context_of
-shards.DOCUMENTS_A_SHARD = 7
+split_module.DOCUMENTS_A_SHARD = 7
 langs, root, last = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 kind, real = sys.argv[4], stage.stream_corpus
 def dying(*given):
@@ -371,7 +373,7 @@ def test_killed_and_gone_on_ends_with_the_same_bytes(
     assert Workspace(root).artefacts() == []
     assert len(list(root.glob("sentences/.*.partial/scratch/shards/*.txt"))) == finished
     whole = _prepare(Workspace(tmp_path / "whole"), langs, corpus="documents", limit=60)
-    monkeypatch.setattr(shards, "DOCUMENTS_A_SHARD", 7)
+    monkeypatch.setattr(split_module, "DOCUMENTS_A_SHARD", 7)
     after = _prepare(Workspace(root), langs, corpus="documents", limit=60)
     assert sentences_file(after).read_bytes() == sentences_file(whole).read_bytes()
     assert {**after.manifest, "seconds": 0} == {**whole.manifest, "seconds": 0}
@@ -435,7 +437,7 @@ def test_the_number_of_processes_is_no_part_of_the_result(
     langs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workers, "_ALONE", 1)
-    monkeypatch.setattr(filter, "_PIECE", 500)
+    monkeypatch.setattr(filter, "_BATCH", 500)
     lines = [
         *_FILES["mine.txt"].split("\n"),
         *(f"Satz {number % 700}: größer\u200b als  {number}?" for number in range(900)),

@@ -9,12 +9,12 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from mlsg.config.settings import read_settings
 from mlsg.errors import SettingError, nearest
 
-Reader = Literal["delimited", "parallel", "json", "jsonl", "xml", "lines"]
+Reader = Literal["delimited", "parallel", "json", "jsonl", "xml", "parquet", "lines"]
 Made = Literal["human", "human_translation", "machine_translation", "written_for_project"]
 Kind = Literal["similarity", "relatedness", "quality"]
 
@@ -24,6 +24,9 @@ PAIR_COLUMNS: tuple[str, ...] = ("sentence1", "sentence2", "score")
 @dataclass(frozen=True)
 class Files:
     """How original files are read. One path; two or three for `parallel`, which belong together line by line."""
+
+    declared: ClassVar[bool] = True
+    """Whether a TOML says it; else the command line does (`--source`), and errors name its options."""
 
     paths: tuple[str, ...]
     reader: Reader
@@ -98,14 +101,23 @@ _CORPUS_KEYS = {item.name for item in dataclasses.fields(Corpus)} - {"name", "la
 PACKED = (".xz", ".gz", ".zst")
 """Endings of packed text files, in the order in which they are looked for."""
 
-_BY_SUFFIX: Mapping[str, Mapping[str, Any]] = {
+BY_SUFFIX: Mapping[str, Mapping[str, Any]] = {
     ".tsv": {"reader": "delimited", "delimiter": "\t", "quoted": False},
     ".txt": {"reader": "delimited", "delimiter": "\t", "quoted": False},
     ".csv": {"reader": "delimited", "delimiter": ",", "quoted": True},
     ".json": {"reader": "json"},
     ".jsonl": {"reader": "jsonl"},
     ".xml": {"reader": "xml"},
+    ".parquet": {"reader": "parquet"},
 }
+"""How a file is read that does not say more than its name; a corpus and `--source` read .txt as lines."""
+
+
+def suffix_of(path: str) -> str:
+    """The suffix that says how a file is read: `a.CSV.gz` -> ".csv"; "" for a packed parquet file, never read."""
+    pure = PurePosixPath(path.lower())
+    suffix = PurePosixPath(pure.stem).suffix if pure.suffix in PACKED else pure.suffix
+    return "" if suffix == ".parquet" and pure.suffix in PACKED else suffix
 
 
 def read_pair_set(
@@ -173,9 +185,8 @@ def _guess(
     path: str, options: Mapping[str, Any], columns: tuple[str, ...], text_reader: str, where: str
 ) -> dict[str, Any]:
     """What the suffix says: `pairs.csv.xz` is comma-separated and quoted; a header is there when columns have names."""
-    pure = PurePosixPath(path)
-    suffix = PurePosixPath(pure.stem).suffix if pure.suffix in PACKED else pure.suffix
-    guess = dict(_BY_SUFFIX.get(suffix, {}))
+    suffix = suffix_of(path)
+    guess = dict(BY_SUFFIX.get(suffix, {}))
     if suffix == ".txt":
         guess["reader"] = text_reader
     if not guess and "reader" not in options:
@@ -201,13 +212,13 @@ def _check_columns(files: Files, where: str) -> None:
     if any(isinstance(column, int) and column < 0 for column in files.columns):
         raise SettingError(f"{where}: a column below 0", "count columns from 0, from the left")
     numbered = any(isinstance(column, int) for column in files.columns)
-    if files.reader in ("json", "jsonl", "xml") and numbered:
+    if files.reader in ("json", "jsonl", "xml", "parquet") and numbered:
         raise SettingError(f"{where}: columns of a {files.reader} file have names", "name the keys")
     names = [column for column in files.columns if isinstance(column, str)]
     names += [column for column in files.where if not column.isdigit()]
     if files.reader == "delimited" and not files.header and names:
         raise SettingError(f"{where}: column {names[0]} but header = false", "give column numbers, counted from 0")
-    for option, reader in (("scored_lines", "parallel"), ("where", "delimited, json, jsonl, xml")):
+    for option, reader in (("scored_lines", "parallel"), ("where", "delimited, json, jsonl, xml, parquet")):
         if getattr(files, option) and files.reader not in reader.split(", "):
             raise SettingError(f"{where}: {option} with reader {files.reader}", f"it goes with {reader}")
 

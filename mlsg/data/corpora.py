@@ -8,8 +8,8 @@ from pathlib import Path
 
 from mlsg.config.catalog import Corpus, HubSource
 from mlsg.data.original_files import find_files, fingerprint_files, fingerprint_hub
-from mlsg.data.readers import read_rows
-from mlsg.data.readers.json_rows import cell
+from mlsg.data.readers import read_texts
+from mlsg.data.readers.records import cell
 from mlsg.errors import DataError, HubUnreachableError
 from mlsg.hub import Hub
 
@@ -18,8 +18,8 @@ def stream_corpus(corpus: Corpus, data_root: Path | None, hub: Hub) -> tuple[str
     """The corpus's fingerprint, and its raw sentences (or documents), file by file or split by split.
 
     Within a record the text columns follow one another: both sentences of row 1, then both of row 2. Raises
-    SettingError for a --data-root that is no folder, DataError when the text is nowhere or the hub does not give it
-    out, HubUnreachableError when the hub is out of reach; reading raises what the readers and the hub raise.
+    SettingError for a --data-root that is not a folder, DataError when the text is not found or the hub does not serve
+    it, HubUnreachableError when the hub is unreachable; reading raises what the readers and the hub raise.
     """
     paths, no_files = find_files(corpus.files, corpus.root, data_root)
     if paths:
@@ -41,8 +41,7 @@ def _pinned(source: HubSource, corpus: Corpus, no_files: str, hub: Hub) -> HubSo
 def _from_files(corpus: Corpus, paths: Sequence[Path]) -> Iterator[str]:
     remaining = iter(paths)
     for files in corpus.files:
-        for row in read_rows([next(remaining) for _ in files.paths], files):
-            yield from row.cells
+        yield from read_texts([next(remaining) for _ in files.paths], files)
 
 
 def _from_hub(corpus: Corpus, sources: Sequence[HubSource], hub: Hub) -> Iterator[str]:

@@ -16,7 +16,7 @@ def find_files(files: Iterable[Files], root: str, data_root: Path | None) -> tup
     """The paths of all declared files, or none of them and why, in one line.
 
     `root` is "data" (--data-root), "starter", or the folder of the user's TOML, before --data-root. Raises SettingError
-    for a --data-root that is no folder.
+    for a --data-root that is not a folder.
     """
     folders = _folders(root, data_root)
     declared = [path for each in files for path in each.paths]
@@ -36,7 +36,7 @@ def find_files(files: Iterable[Files], root: str, data_root: Path | None) -> tup
 def fingerprint(declared: PairSet | Corpus, source: object, contents: Iterable[str]) -> str:
     """sha256 over the declaration, the source that is used, and its contents (sha256 of files, or hub revisions).
 
-    Where the files lie is not in it, nor what cannot change a result (licence, `default`).
+    Where the files are is not in it, nor what cannot change a result (licence, `default`).
     """
     aside = {"files", "hub", "root", "licence", "default"}
     plain = {name: value for name, value in dataclasses.asdict(declared).items() if name not in aside}
@@ -56,7 +56,7 @@ def fingerprint_hub(declared: PairSet | Corpus, sources: Iterable[HubSource]) ->
 
 def _folders(root: str, data_root: Path | None) -> list[Path]:
     if data_root is not None and not data_root.is_dir():
-        raise SettingError(f"--data-root {data_root} is no folder", "name the folder that holds the original files")
+        raise SettingError(f"--data-root {data_root} is not a folder", "name the folder that holds the original files")
     if root == "starter":
         return [starter_folder()]
     return ([] if root == "data" else [Path(root)]) + ([] if data_root is None else [data_root])

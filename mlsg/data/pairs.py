@@ -1,4 +1,4 @@
-"""Graded pairs: where a set can be had (`locate`, no parsing), and the pairs themselves (`read_pairs`)."""
+"""Graded pairs: where a set is available (`locate_set`, no parsing), and the pairs themselves (`read_pairs`)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Literal
 from mlsg.config.catalog import Files, HubSource, PairSet
 from mlsg.data.original_files import find_files, fingerprint_files, fingerprint_hub
 from mlsg.data.readers import Row, read_rows
-from mlsg.data.readers.json_rows import cell
+from mlsg.data.readers.records import cell
 from mlsg.errors import DataError, HubUnreachableError
 from mlsg.hub import Hub
 
@@ -29,7 +29,7 @@ class GradedPairs:
 
 @dataclass(frozen=True)
 class LocatedSet:
-    """A set that can be had; `fingerprint` changes with its bytes (or hub revision) and with its declaration."""
+    """A set that is available; `fingerprint` changes with its bytes (or hub revision) and with its declaration."""
 
     pair_set: PairSet
     origin: Literal["files", "hub", "starter"]
@@ -40,7 +40,7 @@ class LocatedSet:
 
 @dataclass(frozen=True)
 class MissingSet:
-    """A set that cannot be had now, and why, in one line."""
+    """A set that is not available now, and why, in one line."""
 
     pair_set: PairSet
     why: str
@@ -49,7 +49,7 @@ class MissingSet:
 def locate_set(pair_set: PairSet, data_root: Path | None, hub: Hub) -> LocatedSet | MissingSet:
     """Where the set is: its original files first, then the hub. Nothing is parsed.
 
-    Raises SettingError for a --data-root that is no folder.
+    Raises SettingError for a --data-root that is not a folder.
     """
     paths, no_files = find_files(pair_set.files, pair_set.root, data_root)
     if paths:
@@ -73,7 +73,7 @@ def read_pairs(located: LocatedSet, hub: Hub) -> GradedPairs:
     """The pairs of a located set.
 
     Raises DataError, naming file, line and column, for whatever is not as declared: a missing column, a score that is
-    no number or off the scale, sentences and scores of different length, a binary file, another number of pairs.
+    not a number or off the scale, sentences and scores of different length, a binary file, another number of pairs.
     """
     pair_set = located.pair_set
     pairs = GradedPairs(pair_set.name, [], [], [])
@@ -107,17 +107,16 @@ def _file_pairs(located: LocatedSet) -> Iterator[tuple[str, str, float]]:
             *texts, score = row.cells
             if not score.strip() and files.blank_scores:
                 continue
-            where = f"{row.path}, {row.place}"
             first, second = texts if len(texts) == 2 else _both(texts[0], files, row)
-            yield first, second, _score(score, located.pair_set, where)
+            yield first, second, _score(score, located.pair_set, row.where)
 
 
 def _both(text: str, files: Files, row: Row) -> tuple[str, str]:
     """The two sentences of one cell: "One. | Two." at "|" -> ("One.", "Two.")."""
     parts = [part.strip() for part in text.strip().split(files.separator)]
     if len(parts) != 2:
-        problem = f"{row.path}, {row.place}: cell has {len(parts)} parts at separator {files.separator!r}"
-        raise DataError(problem, "declare the separator that stands between the two sentences")
+        problem = f"{row.where}: cell has {len(parts)} parts at separator {files.separator!r}"
+        raise DataError(problem, "declare the separator that is between the two sentences")
     return parts[0], parts[1]
 
 
@@ -136,8 +135,8 @@ def _score(text: str, pair_set: PairSet, where: str) -> float:
         score = math.nan
     if not math.isfinite(score):
         shown = text if len(text) <= 40 else f"{text[:40]}..."
-        remedy = "declare the score's column, mend the file, or declare blank_scores = true if such pairs are unscored"
-        raise DataError(f'{where}: score "{shown}" is no number', remedy)
+        remedy = "declare the score's column, fix the file, or declare blank_scores = true if such pairs are unscored"
+        raise DataError(f'{where}: score "{shown}" is not a number', remedy)
     if pair_set.score_range and not pair_set.score_range[0] <= score <= pair_set.score_range[1]:
         low, high = pair_set.score_range
         remedy = "declare the score's column, or the scale that the file has"

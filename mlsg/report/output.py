@@ -1,4 +1,4 @@
-"""What commands print: what `prepare` and `train` made on stderr; scores on stdout, or as JSON or Markdown."""
+"""What `mlsg eval` and `mlsg run` print: tables on stdout, or JSON or Markdown where it is asked for."""
 
 from __future__ import annotations
 
@@ -7,33 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from mlsg import console
-from mlsg.cache.artefact import Artefact
 from mlsg.cache.files import readable_json, write_atomically
 from mlsg.errors import SettingError
 from mlsg.evaluate.means import compare
-from mlsg.evaluate.results import Scores, SeedScores, difference_document, points
-from mlsg.prepare import summary_rows
+from mlsg.evaluate.results import Scores, SeedScores, difference_document
 from mlsg.report.tables import SPREAD, Grid, difference_grids, grids, legend, print_grids, seeds_grids
 from mlsg.report.tables import markdown as as_markdown
 
 STDOUT = "-"
-
-
-def print_sentences(artefact: Artefact) -> None:
-    """What was kept, what was dropped and why."""
-    console.rows_table([*summary_rows(artefact), ("folder", str(artefact.folder))])
-
-
-def print_encoder(artefact: Artefact) -> None:
-    """Steps, the best dev score, where the encoder is."""
-    facts = artefact.facts
-    rows = [("encoder", artefact.name)]
-    if facts.get("steps"):
-        rows.append(("seed", f"{artefact.settings['train']['seed']}"))
-        rows.append(("steps", f"{facts['steps']:,} on {facts['sentences']:,} sentences in {artefact.seconds:.0f} s"))
-    if facts.get("best_dev") is not None:
-        rows.append(("dev Spearman", f"{points(facts['best_dev'])} at step {facts['best_step']}"))
-    console.rows_table([*rows, ("folder", str(artefact.folder))])
 
 
 def print_scores(scores: Sequence[Scores], *, json: str | None, markdown: str | None) -> None:

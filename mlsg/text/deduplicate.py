@@ -70,7 +70,7 @@ class SeenTexts:
 
 # Column by column: several times as fast as `any` and `all` over an axis of two.
 def _free(slots: Digests) -> NDArray[np.bool_]:
-    return (slots[:, 0] | slots[:, 1]) == 0
+    return np.equal(slots[:, 0] | slots[:, 1], 0)
 
 
 def _equal(some: Digests, others: Digests) -> NDArray[np.bool_]:

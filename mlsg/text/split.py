@@ -7,21 +7,35 @@ released in 2021; splits some Latin-script languages better, Hindi hardly at all
 sentences of twenty languages it found 77 to 96% of the boundaries, and 90 to 99% of those that it named were right,
 at 8 to 25 million characters a second; Thai is the exception.
 
-Thai and Lao have no mark for the end of a sentence: spaces stand between clauses. There a piece that is too long for
-one sentence is cut at spaces, into pieces as long as fit. That a piece is then a sentence is not promised.
+Thai and Lao have no mark for the end of a sentence: spaces stand between clauses. There a text that is too long for
+one sentence is cut at spaces, into parts as long as fit. That a part is then a sentence is not promised.
+
+Sentences of a long stream of documents are written down in shards, so that a killed run goes on where it stopped:
+
+    <folder>/00000.txt       sentences of the documents 0..1999, one a line, in their stored form
+    <folder>/complete.json   there once the stream has ended: how many documents it had
+
+A shard is written beside its place and moved there when it is whole. What is read back does not depend on how often
+the run was stopped. Going on asks the stream for the finished documents again and skips them: only their splitting is
+saved; once the stream has ended it is not asked again.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
 
 import sentencex
 
+from mlsg.cache.files import read_json, sync, write_atomically
 from mlsg.text.length import length
 
+DOCUMENTS_A_SHARD = 2000
+_COMPLETE = "complete.json"
 _UNMARKED = re.compile("[\u0e01-\u0eff]")
-_LONGEST_PIECE = 240  # in the measure of mlsg.text.length: 80 characters, about a Thai sentence
+_LONGEST_CUT = 240  # in the measure of mlsg.text.length: 80 characters, about a Thai sentence
 
 
 def splitter() -> str:
@@ -36,18 +50,63 @@ def split(document: str, lang: str) -> Iterator[str]:
     for line in document.splitlines():
         for sentence in sentencex.segment(lang, line):
             if stripped := sentence.strip():
-                yield from _pieces(stripped)
+                yield from _cut(stripped)
 
 
-def _pieces(sentence: str) -> Iterator[str]:
-    if length(sentence) <= _LONGEST_PIECE or not _UNMARKED.search(sentence):
+def write_shards(documents: Iterator[str], sentences_of: Callable[[str], Iterable[str]], folder: Path) -> Iterator[int]:
+    """Write the shards that are missing; yields the number of documents done, at the start and after each shard.
+
+    `sentences_of` gives the sentences of a document; none may hold a line break.
+    """
+    folder.mkdir(exist_ok=True)
+    complete = folder / _COMPLETE
+    if complete.exists():
+        yield read_json(complete)["documents"]
+        return
+    shard = len(_finished(folder))
+    done = sum(1 for _ in islice(documents, shard * DOCUMENTS_A_SHARD))
+    yield done
+    while taken := list(islice(documents, DOCUMENTS_A_SHARD)):
+        _write(folder / f"{shard:05}.txt", (sentence for document in taken for sentence in sentences_of(document)))
+        shard, done = shard + 1, done + len(taken)
+        yield done
+    write_atomically(complete, f'{{"documents": {done}}}\n')
+
+
+def read_shards(folder: Path) -> Iterator[str]:
+    """Yield the sentences of all shards in their order."""
+    for path in _finished(folder):
+        with path.open(encoding="utf-8", newline="\n") as file:
+            for line in file:
+                yield line.removesuffix("\n")
+
+
+def _cut(sentence: str) -> Iterator[str]:
+    if length(sentence) <= _LONGEST_CUT or not _UNMARKED.search(sentence):
         yield sentence
         return
-    piece = ""
+    part = ""
     for clause in sentence.split():
-        joined = f"{piece} {clause}" if piece else clause
-        if piece and length(joined) > _LONGEST_PIECE:
-            yield piece
+        joined = f"{part} {clause}" if part else clause
+        if part and length(joined) > _LONGEST_CUT:
+            yield part
             joined = clause
-        piece = joined
-    yield piece
+        part = joined
+    yield part
+
+
+def _finished(folder: Path) -> list[Path]:
+    """Return the shards from the first up to the first that is missing."""
+    names = {path.name for path in folder.glob("*.txt")}
+    shards: list[Path] = []
+    while (name := f"{len(shards):05}.txt") in names:
+        shards.append(folder / name)
+    return shards
+
+
+def _write(path: Path, sentences: Iterable[str]) -> None:
+    partial = path.with_suffix(".partial")
+    with partial.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(f"{sentence}\n" for sentence in sentences)
+    sync(partial)
+    partial.rename(path)

@@ -1,135 +1,132 @@
-"""Pieces of text sifted by several processes, in order: the result does not depend on their number.
+"""The lines of a text that are kept, in their order, with flat memory: filtered by one process or several.
 
-A worker is a Python of its own that speaks over two pipes (no fork of a process with threads, no import of the user's
-main module, no pickle). A thread here waits for each. At most three pieces a worker are on their way, so memory stays
-flat. A worker is out of reach of the terminal's Ctrl-C and ends with this process, however that ends, since its input
-does.
+The result does not depend on their number. The processes are a `ProcessPoolExecutor`'s, started afresh (no fork of a
+process with threads) when there is enough text. At most three batches a process are under way, so memory stays flat. Two things differ from its usual behaviour:
+the user's main module is not imported again, so a script needs no `if __name__ == "__main__"`; and processes do not
+receive the terminal's Ctrl-C and end with the one that they work for, however that ends.
 """
 
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
-import queue
 import signal
-import subprocess
 import sys
-from collections import deque
-from collections.abc import Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
-from pathlib import Path
-from typing import cast
+import threading
+import types
+from collections import Counter, deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from itertools import chain, compress, islice
 
-import mlsg
 from mlsg.errors import MlsgError
-from mlsg.text.filter import FilteredBatch, LineFilter
-from mlsg.text.frames import read_frame, write_frame
-from mlsg.text.worker import FAULT, pack_sieve, unpack_sifted
+from mlsg.text.deduplicate import SeenTexts
+from mlsg.text.filter import FilteredBatch, LineFilter, batches
 
 _MOST = 4  # as many as one process can read for and find duplicates after
-_ALONE = 8  # pieces that are sifted before workers are started: a fraction of a second's work
-_AHEAD = 3  # pieces a worker that are read before the first of them is asked for
-_PROGRAM = """
-import sys
-sys.path.insert(0, sys.argv[1])  # the package that runs here, wherever it lies
-import mlsg
-del sys.path[0]
-from mlsg.text.worker import serve
-serve()
-"""
+_ALONE = 8  # batches that are filtered before processes are started: a fraction of a second's work
+_AHEAD = 3  # batches for each process that are read before the first of them is asked for
 
 
-def processes_at_hand() -> int:
-    """Return how many workers pay on this machine: one for each core that this process may use, four at most."""
+def available_processes() -> int:
+    """Return how many processes pay on this machine: one for each core that this one may use, four at most."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(cores, _MOST)
 
 
-def sift_all(sieve: LineFilter, pieces: Iterator[str], processes: int) -> Generator[FilteredBatch, None, None]:
-    """Yield every piece sifted, in order; with one process, or little text, all of it here.
+@dataclass
+class FilterCounts:
+    """What became of the lines read; `found`: how many were which evaluation sentence (its `match_form`)."""
 
-    Workers run until the last piece or until this generator is closed: close it. Raises MlsgError when one of them ends
-    before that.
+    read: int = 0
+    kept: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    found: Counter[str] = field(default_factory=Counter)
+
+
+def filter_texts(
+    line_filter: LineFilter, texts: Iterable[str], counts: FilterCounts, processes: int = 1
+) -> Generator[Sequence[bytes], None, None]:
+    """Yield the kept lines in UTF-8, in batches; `counts` are up to date at each. Close it when it is left early.
+
+    Raises what `texts` raises, and MlsgError when one of the processes is killed.
     """
-    for piece in pieces if processes == 1 else islice(pieces, _ALONE):
-        yield sieve.sift(piece)
-    following = next(pieces, None)
-    if following is not None:
-        yield from _sift_elsewhere(sieve, _with_first(following, pieces), processes)
+    seen = SeenTexts()
+    with contextlib.closing(filter_batches(line_filter, batches(texts), processes)) as filtered:
+        for batch in filtered:
+            lines = batch.lines
+            if not line_filter.repetitions:
+                lines = list(compress(lines, seen.add(batch.digests).tolist()))
+            counts.read += batch.read
+            counts.kept += len(lines)
+            counts.dropped.update(batch.dropped)
+            counts.found.update(batch.found)
+            if len(lines) < len(batch.lines):
+                counts.dropped["duplicate"] += len(batch.lines) - len(lines)
+            yield lines
 
 
-def _with_first(first: str, rest: Iterator[str]) -> Iterator[str]:
-    yield first
-    yield from rest
+def filter_batches(
+    line_filter: LineFilter, texts: Iterator[str], processes: int
+) -> Generator[FilteredBatch, None, None]:
+    """Yield every batch filtered, in order; with one process, or little text, all of it here.
 
-
-def _sift_elsewhere(sieve: LineFilter, pieces: Iterator[str], processes: int) -> Generator[FilteredBatch, None, None]:
-    idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
-
-    def sift(piece: str) -> FilteredBatch:
-        worker = idle.get()
-        try:
-            return worker.sift(piece)
-        finally:
-            idle.put(worker)
-
-    workers: list[_Worker] = []
-    under_way: deque[Future[FilteredBatch]] = deque()
-    threads = ThreadPoolExecutor(processes, thread_name_prefix="sift")
+    Processes run until the last batch or until this generator is closed: close it. Raises MlsgError when one of them
+    ends before that.
+    """
+    yield from map(line_filter.apply, texts if processes == 1 else islice(texts, _ALONE))
+    following = next(texts, None)
+    if following is None:
+        return
+    pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _set_up, (line_filter,))
+    pending: deque[Future[FilteredBatch]] = deque()
     try:
-        for _ in range(processes):
-            workers.append(_Worker(sieve))
-            idle.put(workers[-1])
-        for piece in pieces:
-            under_way.append(threads.submit(sift, piece))
-            if len(under_way) >= _AHEAD * processes:
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
+        for batch in chain([following], texts):
+            with _clean_start():
+                pending.append(pool.submit(_apply, batch))
+            if len(pending) >= _AHEAD * processes:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    except BrokenProcessPool:
+        remedy = "where memory is short, free some; then run the same command again"
+        raise MlsgError("a process that cleans text was killed", remedy) from None
     finally:
-        for worker in workers:
-            worker.end()
-        threads.shutdown(cancel_futures=True)
+        pool.shutdown(cancel_futures=True)
 
 
-class _Worker:
-    """One process, for one thread at a time."""
-
-    def __init__(self, sieve: LineFilter) -> None:
-        self._unsaid: list[bytes] = pack_sieve(sieve)
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _PROGRAM, str(Path(cast("str", mlsg.__file__)).parents[1])],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            process_group=0 if os.name == "posix" else None,
-        )
-
-    def sift(self, piece: str) -> FilteredBatch:
-        """Have one piece sifted. Raises MlsgError when the process is gone, RuntimeError for a fault in it."""
-        source, target = self._process.stdin, self._process.stdout
-        assert source is not None
-        assert target is not None
-        answer = None
-        with contextlib.suppress(OSError):
-            if self._unsaid:
-                write_frame(source, self._unsaid)
-                self._unsaid = []
-            write_frame(source, [piece.encode("utf-8", "surrogatepass")])
-            answer = read_frame(target)
-        if answer is None:
-            raise _gone(self._process.wait())
-        if answer[0] == FAULT:
-            raise RuntimeError(answer[1].decode())
-        return unpack_sifted(answer)
-
-    def end(self) -> None:
-        """End the process; a thread that waits for it finds it gone."""
-        self._process.kill()
-        self._process.wait()
+@contextlib.contextmanager
+def _clean_start() -> Iterator[None]:
+    """Processes that are started here import no main module, and inherit that Ctrl-C is blocked."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT]) if os.name == "posix" else None
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+        if blocked is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
-def _gone(status: int) -> MlsgError:
-    how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
-    remedy = "where memory is short, free some; then run the same command again"
-    return MlsgError(f"a process that cleans text {how}", remedy)
+_line_filter: LineFilter
+
+
+def _set_up(line_filter: LineFilter) -> None:
+    global _line_filter  # noqa: PLW0603  an initializer has no other way to leave something to the calls
+    _line_filter = line_filter
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _apply(batch: str) -> FilteredBatch:
+    return _line_filter.apply(batch)

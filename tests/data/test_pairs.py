@@ -137,7 +137,7 @@ def test_a_nested_score_is_reached_with_a_full_stop(tmp_path: Path) -> None:
         ([], "no scored pairs"),
         (ROWS, "3 scored pairs, 2 are declared"),
         ([{"sentence1": "a", "sentence_2": "b", "score": 1}], 'row 1: no column "sentence2"'),
-        ([ROWS[0], {"sentence1": "a", "sentence2": "b", "score": None}], 'row 2: score "" is no number'),
+        ([ROWS[0], {"sentence1": "a", "sentence2": "b", "score": None}], 'row 2: score "" is not a number'),
         ([{"sentence1": "a", "sentence2": "b", "score": 7}], "outside 0 to 5"),
     ],
 )

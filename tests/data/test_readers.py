@@ -151,9 +151,9 @@ BAD = [
         ["line 2", "quoted = false"],
     ),
     ("no JSON", 'files = "p.json"', {"p.json": '[{"sentence1": "a",}]'}, ["line 1", "column", "jsonl"]),
-    ("JSON object", 'files = "p.json"', {"p.json": '{"sentence1": "a"}'}, ["no JSON array"]),
+    ("JSON object", 'files = "p.json"', {"p.json": '{"sentence1": "a"}'}, ["not a JSON array"]),
     ("lines as array", 'files = "p.json"', {"p.json": '{"a": 1}\n{"a": 2}\n'}, ["line 2", "jsonl"]),
-    ("array as lines", 'files = "p.jsonl"', {"p.jsonl": "[1, 2]\n"}, ["line 1", "no JSON object"]),
+    ("array as lines", 'files = "p.jsonl"', {"p.jsonl": "[1, 2]\n"}, ["line 1", "not a JSON object"]),
     (
         "JSON column",
         'files = "p.jsonl"',
@@ -250,7 +250,7 @@ def test_a_bad_file_is_named_with_its_place(
         ('members = ["other.xx"]', '"other.xx" is not declared above it'),
     ],
 )
-def test_a_bad_declaration_says_what_to_mend(tmp_path: Path, table: str, said: str) -> None:
+def test_a_bad_declaration_says_what_to_fix(tmp_path: Path, table: str, said: str) -> None:
     with pytest.raises(SettingError) as caught:
         read(tmp_path, table, {"p.tsv": TSV})
     assert said in str(caught.value)

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from mlsg.data.sources import fingerprint_sources, kind_of, stream_sources
+from mlsg.data.sources import fingerprint_sources, source_file, stream_sources
 from mlsg.errors import DataError
 
 _TEXTS = [
@@ -41,6 +41,7 @@ def _csv(texts: list[str]) -> str:
 
 _WRITE: dict[str, Callable[[list[str]], str]] = {
     "txt": lambda texts: "".join(f"{text}\n" for text in texts),
+    "json": lambda texts: json.dumps([{"id": 1, "text": text} for text in texts]),
     "jsonl": lambda texts: "".join(json.dumps({"id": 1, "text": text}) + "\n" for text in texts),
     "csv": _csv,
     "tsv": lambda texts: "text\tid\n" + "".join(f"{text}\t7\n" for text in texts),
@@ -134,28 +135,28 @@ def test_a_wrong_parquet_column_lists_those_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("a.txt", b"good\n\xff\xfe\n", "line 2, column 1: byte 0xff is no UTF-8"),
-        ("a.txt", "Latin é\n".encode("latin-1"), "line 1, column 7: byte 0xe9 is no UTF-8"),
+        ("a.txt", b"good\n\xff\xfe\n", "line 2, column 1: byte 0xff is not UTF-8"),
+        ("a.txt", "Latin é\n".encode("latin-1"), "line 1, column 7: byte 0xe9 is not UTF-8"),
         ("a.txt", "x\n".encode("utf-16"), "line 1: NUL byte"),
         ("a.txt", b"good\n\x7fELF\0\0", "line 2: NUL byte"),
         ("a.csv", "text,n\nHello, world,1\n", "line 2: 3 columns where the header has 2"),
         ("a.tsv", "text\tn\n\nx\n", "line 3: 1 columns where the header has 2"),
         ("a.csv", 'text\n"never closed\nx\n', "line 2"),
         ("a.csv", 'text\nfine\n"a"b\n', "line 3"),
-        ("a.csv", "text,text\nx,y\n", 'two columns "text"'),
-        ("a.jsonl", '{"text": "x"}\n{"text": \n', "line 2: no JSON"),
-        ("a.jsonl", '"x"\n', "line 1: no JSON object"),
-        ("a.jsonl", '{"text": 3.5}\n', 'line 1: "text" holds 3.5, no text'),
-        ("a.jsonl", '{"text": ["x"]}\n', 'line 1: "text" holds ["x"], no text'),
-        ("a.jsonl", "[" * 100_000, "line 1: no JSON"),
+        ("a.csv", "text,text\nx,y\n", 'more than one column "text"'),
+        ("a.jsonl", '{"text": "x"}\n{"text": \n', "line 2, column 10: not JSON"),
+        ("a.jsonl", '"x"\n', "line 1: not a JSON object"),
+        ("a.jsonl", '{"text": 3.5}\n', 'line 1: "text" holds 3.5 (float)'),
+        ("a.jsonl", '{"text": ["x"]}\n', 'line 1: "text" holds ["x"] (list)'),
+        ("a.jsonl", "[" * 100_000, "line 1: not JSON (nested too deep)"),
         ("a.txt.gz", b"no gzip", "after line 0: broken file"),
         ("a.txt.xz", b"no xz", "after line 0: broken file"),
         ("a.txt.zst", b"no zstandard", "after line 0: broken file"),
-        ("a.parquet", b"PAR1 no parquet", "no readable parquet file"),
-        ("a.doc", "x", "no known kind"),
-        ("a", "x", "no known kind"),
-        ("a.gz", b"x", "no known kind"),
-        ("a.parquet.gz", b"x", "no known kind"),
+        ("a.parquet", b"PAR1 no parquet", "not a readable parquet file"),
+        ("a.doc", "x", "an unknown kind"),
+        ("a", "x", "an unknown kind"),
+        ("a.gz", b"x", "an unknown kind"),
+        ("a.parquet.gz", b"x", "an unknown kind"),
     ],
 )
 def test_a_fault_is_named_with_its_place(tmp_path: Path, name: str, content: str | bytes, said: str) -> None:
@@ -173,15 +174,15 @@ def test_a_folder_names_its_files_and_a_missing_file_is_said(tmp_path: Path) -> 
     for name in ("b.txt", "a.txt"):
         (tmp_path / name).touch()
     with pytest.raises(DataError, match=r"is a folder.*a\.txt, b\.txt"):
-        kind_of(tmp_path)
+        source_file(tmp_path, "text")
     with pytest.raises(DataError, match="it holds no file"):
-        kind_of(tmp_path / "inner")
-    with pytest.raises(DataError, match=r"no file .*c\.txt"):
-        kind_of(tmp_path / "c.txt")
+        source_file(tmp_path / "inner", "text")
+    with pytest.raises(DataError, match=r"c\.txt does not exist"):
+        source_file(tmp_path / "c.txt", "text")
 
 
 def test_the_last_file_is_checked_before_the_first_is_read(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no file"):
+    with pytest.raises(DataError, match=r"missing\.txt does not exist"):
         next(stream_sources([_file(tmp_path, "a.txt", "x\n"), tmp_path / "missing.txt"]))
 
 

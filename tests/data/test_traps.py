@@ -292,7 +292,7 @@ def test_25_another_encoding_is_declared(tmp_path: Path) -> None:
     lines = "sentence1\tsentence2\tscore\nEl Niño\tcafé\t1\n".encode("latin-1")
     pairs = read(tmp_path, 'files = "p.tsv"\nencoding = "latin-1"', {"p.tsv": lines})
     assert rows_of(pairs) == [("El Niño", "café", 1.0)]
-    with pytest.raises(DataError, match=r"line 2, column 6: byte 0xf1 is no UTF-8"):
+    with pytest.raises(DataError, match=r"line 2, column 6: byte 0xf1 is not UTF-8"):
         read(tmp_path, 'files = "p.tsv"', {"p.tsv": lines})
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import unicodedata
 
-from mlsg.text.evaluation import EvaluationSentences
+from mlsg.text.filter import EvaluationSentences
 from mlsg.text.normalise import match_form
 
 
 def _find(sentences: EvaluationSentences, text: str) -> bool:
-    """What the sieve and `prepare` do with a line."""
+    """What the filter and `prepare` do with a line."""
     form = match_form(text)
     sentences.found({form: 1} if form in sentences.forms else {})
     return form in sentences.forms

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -10,112 +11,120 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from mlsg.errors import MlsgError
 from mlsg.text import workers
 from mlsg.text.filter import LineFilter
-from mlsg.text.workers import processes_at_hand, sift_all
+from mlsg.text.workers import available_processes, filter_batches
 
 
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The workers that were started, from the first piece on."""
-    made: list[Any] = []
-
-    class Noted(workers._Worker):
-        def __init__(self, sieve: LineFilter) -> None:
-            super().__init__(sieve)
-            made.append(self)
-
-    monkeypatch.setattr(workers, "_Worker", Noted)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Processes are started from the first batch on, and none is left at the end."""
     monkeypatch.setattr(workers, "_ALONE", 0)
-    return made
+    yield
+    assert multiprocessing.active_children() == []
 
 
-def _ended(made: list[Any]) -> bool:
-    return bool(made) and all(worker._process.poll() is not None for worker in made)
-
-
-def test_little_text_starts_no_process(started: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_little_text_starts_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "_ALONE", 3)
-    assert [sifted.read for sifted in sift_all(LineFilter(1, 9), iter(["a\nb"] * 3), 2)] == [2, 2, 2]
-    assert started == []
-    assert [sifted.read for sifted in sift_all(LineFilter(1, 9), iter(["a\nb"] * 9), 1)] == [2] * 9
-    assert started == []
+    monkeypatch.setattr(workers, "ProcessPoolExecutor", None)
+    assert [filtered.read for filtered in filter_batches(LineFilter(1, 9), iter(["a\nb"] * 3), 2)] == [2, 2, 2]
+    assert [filtered.read for filtered in filter_batches(LineFilter(1, 9), iter(["a\nb"] * 9), 1)] == [2] * 9
 
 
-def test_workers_end_with_the_text(started: list[Any]) -> None:
-    assert [sifted.lines for sifted in sift_all(LineFilter(1, 9), iter("abcdefgh"), 2)] == [
-        [c] for c in _bytes("abcdefgh")
-    ]
-    assert len(started) == 2
-    assert _ended(started)
+@pytest.mark.usefixtures("_at_once")
+def test_processes_end_with_the_text() -> None:
+    seen = set()
 
+    def letters() -> Iterator[str]:
+        for letter in "abcdefgh" * 9:
+            seen.update(child.pid for child in multiprocessing.active_children())
+            yield letter
 
-def _bytes(text: str) -> list[bytes]:
-    return [char.encode() for char in text]
+    found = [filtered.lines for filtered in filter_batches(LineFilter(1, 9), letters(), 2)]
+    assert found == [[letter.encode()] for letter in "abcdefgh" * 9]
+    assert len(seen) == 2
 
 
 @pytest.mark.timeout(60)
-def test_a_killed_worker_is_one_line_and_no_wait(started: list[Any]) -> None:
+@pytest.mark.usefixtures("_at_once")
+def test_a_killed_process_is_one_line_and_no_wait() -> None:
     def endless() -> Iterator[str]:
         for number in itertools.count():
             if number == 40:
-                started[0]._process.kill()
+                multiprocessing.active_children()[0].kill()
             yield f"sentence number {number}"
 
     with pytest.raises(MlsgError) as caught:
-        for _ in sift_all(LineFilter(1, 99), endless(), 2):
+        for _ in filter_batches(LineFilter(1, 99), endless(), 2):
             pass
-    assert caught.value.problem == "a process that cleans text was killed by SIGKILL"
+    assert caught.value.problem == "a process that cleans text was killed"
     assert "memory" in caught.value.remedy
-    assert _ended(started)
 
 
-def test_a_fault_in_a_worker_is_told_with_its_trace(started: list[Any]) -> None:
+@pytest.mark.usefixtures("_at_once")
+def test_an_error_in_a_process_comes_with_its_trace() -> None:
     wrong = LineFilter("none", 9)  # type: ignore[arg-type]
-    with pytest.raises(RuntimeError, match=r"(?s)Traceback.*in sift"):
-        list(sift_all(wrong, iter(["some text"]), 2))
-    assert _ended(started)
+    with pytest.raises(TypeError) as caught:
+        list(filter_batches(wrong, iter(["some text"]), 2))
+    assert "in apply" in str(caught.value.__cause__)
 
 
-def test_a_fault_in_the_text_ends_the_workers(started: list[Any]) -> None:
+@pytest.mark.usefixtures("_at_once")
+def test_an_error_in_the_text_ends_the_processes() -> None:
     def broken() -> Iterator[str]:
         yield from ["fine"] * 5
         raise OSError("the disk is gone")
 
     with pytest.raises(OSError, match="the disk is gone"):
-        list(sift_all(LineFilter(1, 9), broken(), 2))
-    assert _ended(started)
+        list(filter_batches(LineFilter(1, 9), broken(), 2))
 
 
-def test_closed_early_the_workers_end(started: list[Any]) -> None:
-    sifting = sift_all(LineFilter(1, 9), itertools.repeat("text"), 2)
-    assert next(sifting).lines == [b"text"]
-    sifting.close()
-    assert _ended(started)
+@pytest.mark.usefixtures("_at_once")
+def test_closed_early_the_processes_end() -> None:
+    filtered = filter_batches(LineFilter(1, 9), itertools.repeat("text"), 2)
+    assert next(filtered).lines == [b"text"]
+    filtered.close()
 
 
 def test_as_many_as_there_are_cores_and_at_most_four() -> None:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    assert processes_at_hand() == min(cores or 1, 4)
+    assert available_processes() == min(cores or 1, 4)
+
+
+_SCRIPT = """
+import sys
+from mlsg.text import workers
+from mlsg.text.filter import LineFilter
+print("started", __name__)
+workers._ALONE = 0
+print(sum(filtered.read for filtered in workers.filter_batches(LineFilter(1, 9), iter(["a"] * 20), 2)))
+"""
+
+
+@pytest.mark.timeout(60)
+def test_a_script_needs_no_guard_of_its_main_module(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(_SCRIPT)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, str(tmp_path / "script.py")]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert ended.stdout.split() == ["started", "__main__", "20"]
+    assert ended.stderr == ""
 
 
 _ENDLESS = """
-import itertools, sys
+import itertools, multiprocessing, sys
 from mlsg.exit_codes import exit_code_of
 from mlsg.text import workers
 from mlsg.text.filter import LineFilter
 def run():
     workers._ALONE = 0
-    made, real = [], workers._Worker
-    workers._Worker = lambda sieve: made.append(real(sieve)) or made[-1]
-    for number, _ in enumerate(workers.sift_all(LineFilter(1, 99), itertools.repeat("words " * 9000), 2)):
+    for number, _ in enumerate(workers.filter_batches(LineFilter(1, 99), itertools.repeat("words " * 9000), 2)):
         if number == 20:
-            print(*(worker._process.pid for worker in made), flush=True)
+            print(*(child.pid for child in multiprocessing.active_children()), flush=True)
 sys.exit(exit_code_of(run))
 """
 

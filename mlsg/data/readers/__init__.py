@@ -1,6 +1,7 @@
-"""Readers of sentence and pair files. Which one, and how, is said by `Files` in a TOML; no reader knows a set.
+"""Readers of sentence and pair files: for corpora, pair sets and `--source` alike.
 
-Each yields `Row`s: the declared columns of one record as text, and where in the file it stands (for error messages).
+Which reader, and how, is said by `Files`; no reader knows a set. Each yields `Row`s: the declared columns of one record
+as text, and where in the file it is (for error messages).
 """
 
 from __future__ import annotations
@@ -9,14 +10,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mlsg.config.schema import Files
-from mlsg.data.readers.delimited import read_delimited
-from mlsg.data.readers.json_rows import read_json_array, read_json_lines
-from mlsg.data.readers.parallel import read_parallel
-from mlsg.data.readers.row import Row
-from mlsg.data.readers.text import read_lines
-from mlsg.data.readers.xml_rows import read_xml
+from mlsg.data.readers.delimited import read_delimited, read_parallel
+from mlsg.data.readers.records import read_json_array, read_json_lines, read_parquet
+from mlsg.data.readers.text import Row, read_lines, sentence_lines
+from mlsg.data.readers.xml import read_xml
 
-__all__ = ["Row", "read_rows"]
+__all__ = ["Row", "read_rows", "read_texts"]
 
 _READERS: Mapping[str, Callable[[Sequence[Path], Files], Iterator[Row]]] = {
     "delimited": read_delimited,
@@ -24,6 +23,7 @@ _READERS: Mapping[str, Callable[[Sequence[Path], Files], Iterator[Row]]] = {
     "json": read_json_array,
     "jsonl": read_json_lines,
     "xml": read_xml,
+    "parquet": read_parquet,
     "lines": read_lines,
 }
 
@@ -34,3 +34,10 @@ def read_rows(paths: Sequence[Path], files: Files) -> Iterator[Row]:
     Raises DataError, naming file, line and column, for whatever is not as declared.
     """
     return _READERS[files.reader](paths, files)
+
+
+def read_texts(paths: Sequence[Path], files: Files) -> Iterator[str]:
+    """The cells of the declared columns, record by record, as a stream. Raises as `read_rows` does."""
+    if files.reader == "lines":  # most text by far: no row is made of each line
+        return (line for _, line in sentence_lines(paths[0], files.encoding))
+    return (cell for row in read_rows(paths, files) for cell in row.cells)

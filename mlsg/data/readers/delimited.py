@@ -1,57 +1,89 @@
-"""Columns between delimiters. Delimiter and quoting are two choices: TAB files may be quoted, comma files bare.
+"""Columns between delimiters, in one file or in files that belong together line by line.
 
-Read with quoting where there is none, a single `"` swallows every row up to the next one, silently.
+Delimiter and quoting are two choices: TAB files may be quoted, comma files unquoted. Read with quoting where there is
+none, a single `"` swallows every row up to the next one, silently.
 """
 
 from __future__ import annotations
 
 import csv
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mlsg.config.schema import Files
-from mlsg.data.readers.row import Row, column_indexes
-from mlsg.data.readers.text import raw_lines, text_lines
+from mlsg.data.readers.text import Row, raw_lines, text_lines, wrong_column
 from mlsg.errors import DataError
 
-_LARGEST_CELL = 1 << 24
+_LARGEST_CELL = 1 << 24  # characters; a larger one is a quote that was never closed
 
 
 def read_delimited(paths: Sequence[Path], files: Files) -> Iterator[Row]:
-    """The rows of one file; blank lines are left out. Cells beyond the declared columns are allowed.
+    """The rows of one file; blank lines are left out. Declared files may have cells beyond the declared columns.
 
-    Raises DataError for a missing column, a row that is too short, and quotes that never close.
+    Raises DataError for a missing column, a row that is too short (of --source: not as wide as the header), and quotes
+    that never close.
     """
     path = paths[0]
-    records = _quoted(path, files) if files.quoted else _plain(path, files)
-    header: list[str] = []
+    records = _quoted(path, files) if files.quoted else _unquoted(path, files)
+    line, header = 1, list[str]()
     if files.header:
         try:
-            _, header = next(records)
+            line, header = next(records)
         except StopIteration:
             return
-    columns = column_indexes(files.columns, header, path)
-    filters = list(zip(column_indexes(_keys(files), header, path), files.where.values(), strict=True))
-    last = max([*columns, *(index for index, _ in filters)])
+    keys = [key if files.header else int(key) for key in files.where]
+    columns, filtered = (_indexes(names, header, files, f"{path}, line {line}") for names in (files.columns, keys))
+    filters = list(zip(filtered, files.where.values(), strict=True))
+    needed = max([*columns, *filtered]) + 1
     for line, cells in records:
-        if len(cells) <= last:
-            problem = f"{path}, line {line}: {len(cells)} columns where column {last + 1} is needed"
-            raise DataError(problem, "mend the line, or declare delimiter, quoted and columns as the file has them")
+        if len(cells) < needed or (not files.declared and len(cells) != len(header)):
+            raise _wrong_width(f"{path}, line {line}", len(cells), needed, len(header), files)
         if all(cells[index] == value for index, value in filters):
-            yield Row(path, f"line {line}", tuple(cells[index] for index in columns))
+            yield Row(path, "line", line, tuple([cells[index] for index in columns]))
 
 
-def _keys(files: Files) -> list[str | int]:
-    return [key if files.header else int(key) for key in files.where]
+def read_parallel(paths: Sequence[Path], files: Files) -> Iterator[Row]:
+    """Rows of (sentence 1, sentence 2, score): the sentences in one file (two columns) or two, the scores in the last.
+
+    Line i belongs to line i, so no line may be left out: a blank score is a pair that was never scored. With
+    `scored_lines` = N only the first N lines are pairs. Raises DataError when the files have different numbers of lines
+    (or other numbers than `scored_lines` says).
+    """
+    limit = files.scored_lines
+    columns = _indexes(files.columns, [], files, str(paths[0]))
+    streams = [itertools.islice(text_lines(path, files.encoding), limit or None) for path in paths]
+    for number, lines in enumerate(itertools.zip_longest(*streams), start=1):
+        if None in lines:
+            raise _uneven(paths, files)
+        cells = lines[0].split(files.delimiter) if len(lines) == 2 else lines[:-1]
+        if len(lines) == 2 and len(cells) <= max(columns):
+            raise _wrong_width(f"{paths[0]}, line {number}", len(cells), max(columns) + 1, 0, files)
+        texts = [cells[index] for index in columns] if len(lines) == 2 else cells
+        yield Row(paths[0], "line", number, (*texts, lines[-1]))
+    scores = _count(paths[-1], files) if limit else 0
+    if scores != limit:
+        problem = f"{paths[-1]} has {scores} lines where scored_lines = {limit} is declared"
+        raise DataError(problem, "declare as many as there are, or give the right file")
 
 
-def _plain(path: Path, files: Files) -> Iterator[tuple[int, list[str]]]:
+def _indexes(columns: Sequence[str | int], header: Sequence[str], files: Files, where: str) -> list[int]:
+    """Which cells the columns are: a number is itself, a name is looked up in the header, where it must be once."""
+    names = [name.strip() for name in header]
+    for column in columns:
+        if isinstance(column, str) and names.count(column.strip()) != 1:
+            raise wrong_column(where, column, names, files.declared)
+    return [names.index(column.strip()) if isinstance(column, str) else column for column in columns]
+
+
+def _unquoted(path: Path, files: Files) -> Iterator[tuple[int, list[str]]]:
     for number, line in enumerate(text_lines(path, files.encoding), start=1):
         if line.strip():
             yield number, line.split(files.delimiter)
 
 
 def _quoted(path: Path, files: Files) -> Iterator[tuple[int, list[str]]]:
+    """The records with the line on which each begins."""
     csv.field_size_limit(_LARGEST_CELL)
     reader = csv.reader(raw_lines(path, files.encoding), delimiter=files.delimiter, strict=True)
     while True:
@@ -61,7 +93,28 @@ def _quoted(path: Path, files: Files) -> Iterator[tuple[int, list[str]]]:
         except StopIteration:
             return
         except csv.Error as error:
-            remedy = "mend the quotes, or declare quoted = false if quotes are ordinary characters in it"
-            raise DataError(f"{path}, line {line}: {error}", remedy) from None
+            declare = "declare quoted = false if quotes are ordinary characters in it"
+            remedy = declare if files.declared else "name it .tsv if it is TAB-separated and not quoted"
+            raise DataError(f"{path}, line {line}: {error}", f"fix the quotes of this row, or {remedy}") from None
         if any(cell.strip() for cell in cells):
             yield line, cells
+
+
+def _wrong_width(where: str, cells: int, needed: int, width: int, files: Files) -> DataError:
+    if files.declared:
+        problem = f"{where}: {cells} columns where column {needed} is needed"
+        return DataError(problem, "fix the line, or declare delimiter, quoted and columns as the file has them")
+    remedy = "a .tsv file is read without quotes: name it .csv if it is comma-separated"
+    if files.quoted:
+        remedy = "quote cells that hold a comma, a quote or a line break"
+    return DataError(f"{where}: {cells} columns where the header has {width}", f"fix the row; {remedy}")
+
+
+def _uneven(paths: Sequence[Path], files: Files) -> DataError:
+    named = " against ".join(f"{path} has {_count(path, files)} lines" for path in paths)
+    remedy = "give files that belong together, or declare scored_lines = N if only the first N are scored"
+    return DataError(named, remedy)
+
+
+def _count(path: Path, files: Files) -> int:
+    return sum(1 for _ in text_lines(path, files.encoding))

@@ -1,7 +1,7 @@
-"""Lines of text out of a file, plain or .gz, .xz or .zst, without holding the file in memory: the one place for it.
+"""Lines of text out of a file, plain or .gz, .xz or .zst, without holding the file in memory; and what readers share.
 
 Lines end at LF or CRLF only: U+2028, U+0085 and a lone CR are ordinary characters in sentences, and `str.splitlines`
-would break pairs there. A BOM at the start is dropped. What cannot be opened, is no UTF-8 (or not of the declared
+would break pairs there. A BOM at the start is dropped. What cannot be opened, is not UTF-8 (or of the declared
 encoding), holds NUL bytes or a line without end, or is damaged raises DataError that names file, line and column.
 """
 
@@ -14,10 +14,9 @@ import lzma
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, NamedTuple, cast
 
-from mlsg.config.schema import PACKED, Files
-from mlsg.data.readers.row import Row
+from mlsg.config.schema import Files
 from mlsg.errors import DataError
 
 BROKEN = (lzma.LZMAError, EOFError, zlib.error, OSError)
@@ -26,6 +25,28 @@ BROKEN = (lzma.LZMAError, EOFError, zlib.error, OSError)
 _BOM = "\ufeff"
 _BLOCK = 1 << 17  # bytes read at once: lines are decoded together, which is several times as fast as one by one
 _LONGEST_LINE = 1 << 26  # bytes; a longer one is a file of another kind, and would fill the memory
+
+
+class Row(NamedTuple):
+    """One record, which is the `number`-th `unit` ("line", "object", "pair") of its file; its declared columns."""
+
+    path: Path
+    unit: str
+    number: int
+    cells: tuple[str, ...]
+
+    @property
+    def where(self) -> str:
+        """For error messages: "pairs.tsv, line 12"."""
+        return f"{self.path}, {self.unit} {self.number}"
+
+
+def wrong_column(where: str, column: str | int, names: Sequence[str], declared: bool) -> DataError:
+    """The error for a column that is not among the names, or is there twice."""
+    problem = f'{where}: {"more than one" if column in names else "no"} column "{column}"'
+    remedy = "declare the right columns" if declared else "name one with --column"
+    available = ", ".join(f'"{name}"' for name in names) or "none"
+    return DataError(problem, f"{remedy}; available: {available}")
 
 
 def open_bytes(path: Path) -> IO[bytes]:
@@ -52,11 +73,6 @@ def cannot_open(path: Path, error: OSError) -> DataError:
     return DataError(f"{path} cannot be opened: {error.strerror or error}", "check the path and its permissions")
 
 
-def is_packed(path: Path) -> bool:
-    """Whether `open_bytes` unpacks it."""
-    return path.suffix.lower() in PACKED
-
-
 def text_lines(path: Path, encoding: str = "utf-8") -> Iterator[str]:
     """Lines without their endings (LF or CRLF)."""
     for lines in _line_blocks(path, encoding):
@@ -73,9 +89,14 @@ def raw_lines(path: Path, encoding: str = "utf-8") -> Iterator[str]:
 
 def read_lines(paths: Sequence[Path], files: Files) -> Iterator[Row]:
     """One sentence or document a line; blank lines are left out."""
-    for number, line in enumerate(text_lines(paths[0], files.encoding), start=1):
+    return (Row(paths[0], "line", number, (line,)) for number, line in sentence_lines(paths[0], files.encoding))
+
+
+def sentence_lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
+    """The lines that are not blank, with their numbers."""
+    for number, line in enumerate(text_lines(path, encoding), start=1):
         if line.strip():
-            yield Row(paths[0], f"line {number}", (line,))
+            yield number, line
 
 
 def _line_blocks(path: Path, encoding: str) -> Iterator[list[str]]:
@@ -88,30 +109,30 @@ def _line_blocks(path: Path, encoding: str) -> Iterator[list[str]]:
     with open_bytes(path) as file:
         try:
             for block in _blocks(file):
-                lines, fault = _decode(block, codec)
+                lines, error_in_line = _decode(block, codec)
                 if lines and not number:
                     lines[0] = lines[0].removeprefix(_BOM)
                 yield lines
                 number += len(lines)
-                if fault:
-                    raise DataError(f"{path}, line {number + 1}{fault[0]}", fault[1])
+                if error_in_line:
+                    raise DataError(f"{path}, line {number + 1}{error_in_line[0]}", error_in_line[1])
         except BROKEN as error:
             raise DataError(f"{path}, after line {number}: broken file ({error})", "fetch the file again") from None
 
 
 def _blocks(file: IO[bytes]) -> Iterator[bytes]:
     """Whole lines; a line that is too long comes alone, as far as it was read, and is the last."""
-    begun: list[bytes] = []
+    started: list[bytes] = []
     size = 0
     while size <= _LONGEST_LINE and (data := file.read(_BLOCK)):
         end = data.rfind(b"\n") + 1
         if end:
-            yield b"".join((*begun, data[:end]))
-            begun, size = [], 0
-        begun.append(data[end:])
+            yield b"".join((*started, data[:end]))
+            started, size = [], 0
+        started.append(data[end:])
         size += len(data) - end
     if size:
-        yield b"".join(begun)
+        yield b"".join(started)
 
 
 def _decode(block: bytes, codec: str) -> tuple[list[str], tuple[str, str] | None]:
@@ -131,6 +152,6 @@ def _decode(block: bytes, codec: str) -> tuple[list[str], tuple[str, str] | None
             lines.append(data.decode(codec))
         except UnicodeDecodeError as error:
             column = len(data[: error.start].decode(codec, "replace")) + 1
-            wrong = f", column {column}: byte 0x{data[error.start]:02x} is no {codec.upper()}"
+            wrong = f", column {column}: byte 0x{data[error.start]:02x} is not {codec.upper()}"
             return lines, (wrong, "give a text file in UTF-8, or declare its encoding")
     return lines, None

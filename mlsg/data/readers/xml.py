@@ -7,8 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from mlsg.config.schema import Files
-from mlsg.data.readers.row import Row
-from mlsg.data.readers.text import BROKEN, open_bytes
+from mlsg.data.readers.text import BROKEN, Row, open_bytes
 from mlsg.errors import DataError
 
 
@@ -24,20 +23,21 @@ def read_xml(paths: Sequence[Path], files: Files) -> Iterator[Row]:
                 if element.tag != files.element:
                     continue
                 number += 1
-                place = f"{files.element} {number}"
-                if all(_cell(element, name, path, place) == value for name, value in files.where.items()):
-                    yield Row(path, place, tuple(_cell(element, str(column), path, place) for column in files.columns))
+                where = f"{path}, {files.element} {number}"
+                if all(_cell(element, name, where) == value for name, value in files.where.items()):
+                    cells = tuple([_cell(element, str(column), where) for column in files.columns])
+                    yield Row(path, files.element, number, cells)
                 element.clear()
         except ElementTree.ParseError as error:
             line, column = error.position
-            problem = f"{path}, line {line}, column {column + 1}: no XML ({error.msg.split(':')[0]})"
-            raise DataError(problem, "mend the file, or declare the right reader") from None
+            problem = f"{path}, line {line}, column {column + 1}: not XML ({error.msg.split(':')[0]})"
+            raise DataError(problem, "fix the file, or declare the right reader") from None
         except BROKEN as error:
             problem = f"{path}, after {files.element} {number}: broken file ({error})"
             raise DataError(problem, "fetch the file again") from None
 
 
-def _cell(element: ElementTree.Element, column: str, path: Path, place: str) -> str:
+def _cell(element: ElementTree.Element, column: str, where: str) -> str:
     if column.startswith("@"):
         text = element.get(column[1:])
     else:
@@ -45,5 +45,5 @@ def _cell(element: ElementTree.Element, column: str, path: Path, place: str) -> 
         text = None if child is None else "".join(child.itertext())
     if text is None:
         what = "attribute" if column.startswith("@") else "child"
-        raise DataError(f'{path}, {place}: no {what} "{column.removeprefix("@")}"', "declare the right columns")
+        raise DataError(f'{where}: no {what} "{column.removeprefix("@")}"', "declare the right columns")
     return text

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from mlsg.text.sample import sample_rows
+from mlsg.prepare import sample_rows
 
 PINNED = [213, 294, 570, 933, 972]
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from mlsg.text import shards
-from mlsg.text.shards import read_shards, write_shards
+from mlsg.text import split as split_module
+from mlsg.text.split import read_shards, write_shards
 
 
 @pytest.fixture(autouse=True)
 def _small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shards, "DOCUMENTS_A_SHARD", 3)
+    monkeypatch.setattr(split_module, "DOCUMENTS_A_SHARD", 3)
 
 
 def _documents(count: int, stop_before: int | None = None) -> Iterator[str]:
