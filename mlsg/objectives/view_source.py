@@ -29,7 +29,7 @@ def view_source(settings: Settings, ground: TrainingContext, guide: Backbone) ->
     if settings.view_weighting == "sif":
         weights = sif_weights(ground.text.token_counts(ground.base.model.config.vocab_size)).to(ground.device)
     precision = ground.precision if settings.view_precision == "train" else settings.view_precision
-    ready = guide if settings.guide_dropout else guide.for_measuring(precision)
+    ready = guide.for_training() if settings.guide_dropout else guide.for_measuring(precision)
     whole = GuideViews(ready, ground.text, list(range(last + 1)), settings.view_pooling, precision, weights)
     views: WholeViews = whole.of_layers(layers)
     fits = bytes_of(whole) <= settings.view_cache_gb * 1e9

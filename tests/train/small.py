@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from torch import Tensor
+from torch import Tensor, nn
 
 from mlsg import objectives
 from mlsg.config.recipes import EncoderSettings, TrainSettings
@@ -41,6 +41,8 @@ class Small:
     dev: bool = True
     checkpoint_every: int = 100
     kind: torch.dtype = torch.float32
+    dropout: float | None = None
+    """None: as the base has it."""
 
     def run(self) -> tuple[State, Run]:
         run = self.prepared()
@@ -50,6 +52,8 @@ class Small:
         self.scratch.mkdir(parents=True, exist_ok=True)
         settings = TrainSettings(**{"batch_size": 4, "learning_rate": 1e-3, "eval_steps": 5, **self.train})
         base = load_backbone(str(self.folder)).to(self.kind)
+        if self.dropout is not None:
+            set_dropout(base, self.dropout)
         text = tokenised(base)
         objective = build(base, text, self.encoder, settings.seed, **self.objective)
         for part in objective.parts.values():
@@ -67,6 +71,12 @@ class Small:
             return sample_probe(text, settings.seed)
         firsts, seconds, scores = zip(*PAIRS, strict=True)
         return dev_probe(TokenisedText(base.tokenize([*firsts, *seconds])), scores)
+
+
+def set_dropout(base: Backbone, p: float) -> None:
+    for module in base.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = p
 
 
 def tokenised(base: Backbone, sentences: list[str] | None = None) -> TokenisedText:

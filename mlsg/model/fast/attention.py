@@ -48,7 +48,9 @@ def attention(
             barred = scores.new_zeros(attention_mask.shape).masked_fill_(~attention_mask, -torch.inf)
             scores.view(rows, heads, tokens, tokens).add_(barred)
         shares = scores.softmax(-1)
-        mixed = torch.bmm((drop(shares, dropout) if dropout else shares).to(v.dtype), v)
+        if dropout:
+            shares = drop(shares.view(rows, heads, tokens, tokens), dropout).view_as(shares)
+        mixed = torch.bmm(shares.to(v.dtype), v)
     return mixed.view(rows, heads, tokens, width).transpose(1, 2).contiguous(), None
 
 
