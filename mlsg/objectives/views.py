@@ -83,11 +83,11 @@ class GuideViews:
         if self.guide.training:  # dropout by sentence, as in the tuned copy
             rest = iter(batch.draw("guide_dropout", 1 << 63))
             found = []
-            for packed in batch.chunks:
+            for packed in batch.mini_batches:
                 with masks_of(list(islice(rest, len(packed))), packed):
                     found.append(self.of(packed))
         else:
-            found = [self.of(packed) for packed in batch.chunks]
+            found = [self.of(packed) for packed in batch.mini_batches]
         views = torch.cat(found)
         return views if drawn is None else views[range(len(views)), list(drawn)]
 

@@ -39,15 +39,15 @@ class GradientCache:
 
         `seeds` are those of the dropout masks, one a sentence, so that masks do not depend on the passes.
         """
-        if len(batch.chunks) == 1:
+        if len(batch.mini_batches) == 1:
             torch.manual_seed(seeds[0])
             # one autocast around both: the head's weights are cast here too
-            with masks_of(seeds, batch.chunks[0]), autocast(self.device, self.precision):
-                loss = self.objective.loss(self.objective.anchors(self.tuned, batch.chunks[0]), batch)
+            with masks_of(seeds, batch.mini_batches[0]), autocast(self.device, self.precision):
+                loss = self.objective.loss(self.objective.anchors(self.tuned, batch.mini_batches[0]), batch)
             loss.backward()
             return loss.detach()
-        sizes, rest = [len(chunk) for chunk in batch.chunks], iter(seeds)
-        passes = [(chunk, list(islice(rest, size))) for chunk, size in zip(batch.chunks, sizes, strict=True)]
+        sizes, rest = [len(chunk) for chunk in batch.mini_batches], iter(seeds)
+        passes = [(chunk, list(islice(rest, size))) for chunk, size in zip(batch.mini_batches, sizes, strict=True)]
         with torch.no_grad():
             anchors = torch.cat([self._anchors(chunk, own) for chunk, own in passes])
         anchors.requires_grad_()
