@@ -70,7 +70,9 @@ def parse_assignment(text: str) -> tuple[str, Any]:
 
 @functools.cache
 def _hints(cls: type) -> dict[str, Any]:
-    return typing.get_type_hints(cls, include_extras=True)
+    """Annotations of the fields; a ClassVar is not a field."""
+    hints = typing.get_type_hints(cls, include_extras=True)
+    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
 
 
 def _metadata(hint: Any) -> Iterator[Any]:

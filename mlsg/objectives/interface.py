@@ -120,7 +120,7 @@ class TrainingContext:
     """Seed of a purpose, such as "head"."""
     precision: str = "float32"
     """Of training."""
-    origin: CacheKey | None = None
+    cache_key: CacheKey | None = None
     """None: nothing is kept."""
 
 
@@ -149,5 +149,5 @@ class ObjectiveSettings(Protocol):
     def label(self) -> str:
         """A short name for folders and tables."""
 
-    def build(self, ground: TrainingContext) -> Objective:
+    def build(self, context: TrainingContext) -> Objective:
         """The objective, with torch imported no earlier than here."""

@@ -60,7 +60,7 @@ def prepared(base: Path, scratch: Path, case: str, kind: torch.dtype, team: Team
 
 
 def losses_and_gradients(base: Path, scratch: Path, case: str, team: Team) -> Iterator[tuple[str, Tensor]]:
-    """Of a full batch and of short ones, in float32, away from the guide so that the pull pulls.
+    """Of a full batch and of short ones, in float32, away from the guide so that the regulariser has a gradient.
 
     Not at tau = 0.01: that makes a rounding error a hundred times as large before anything is exchanged.
     """

@@ -84,8 +84,8 @@ def tokenised(base: Backbone, sentences: list[str] | None = None) -> TokenisedTe
 
 
 def build(base: Backbone, text: TokenisedText, encoder: EncoderSettings, seed: int = 1, **settings: Any) -> Objective:
-    ground = TrainingContext(base, encoder, text, torch.device("cpu"), partial(seed_of, seed))
-    return objectives.read({"name": "self_guided", **HEAD, **settings}).build(ground)
+    context = TrainingContext(base, encoder, text, torch.device("cpu"), partial(seed_of, seed))
+    return objectives.read({"name": "self_guided", **HEAD, **settings}).build(context)
 
 
 def batch(text: TokenisedText, rows: list[int], epoch: int = 0, chunk: int = 0) -> Batch:

@@ -25,7 +25,7 @@ from mlsg.evaluate import Scores, compare, evaluate
 from mlsg.evaluate.cosines import cosines, read_cosines
 from mlsg.evaluate.results import document
 from mlsg.evaluate.statistics import spearman_difference, spearman_interval
-from mlsg.model.fingerprint import fingerprint_model
+from mlsg.model.source import fingerprint_model
 from mlsg.report.export import export_encoder
 from mlsg.report.output import print_scores
 from mlsg.text.overlap import idf_overlap, overlap
