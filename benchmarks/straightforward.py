@@ -33,7 +33,7 @@ from transformers import (
 )
 
 from mlsg.data.pairs import GradedPairs
-from mlsg.model.quiet import quiet_transformers
+from mlsg.model.pretrained import quiet_transformers
 
 _MAX_LENGTH = 128
 _BATCH = 16

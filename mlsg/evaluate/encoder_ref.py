@@ -16,8 +16,8 @@ from mlsg.cache.workspace import Workspace
 from mlsg.config.catalog import PairSet
 from mlsg.config.recipes import Pooling
 from mlsg.errors import HubUnreachableError, MlsgError, ModelError, SettingError, nearest
-from mlsg.model.fingerprint import fingerprint_model
 from mlsg.model.provenance import Provenance, name_of, provenance_in
+from mlsg.model.source import fingerprint_model
 
 if TYPE_CHECKING:
     from mlsg.hub import Hub

@@ -20,11 +20,13 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from mlsg.errors import ModelError, SettingError
-from mlsg.model.fast.copies import measurable, trainable
-from mlsg.model.fast.linear import faster
-from mlsg.model.fast.packing import Packed, can_pack, first_position, pack, pool_packed
+from mlsg.model.fast.attention import with_own_attention
+from mlsg.model.fast.dropout import StreamDropout
+from mlsg.model.fast.linear import Float32Linear, fast_model, shared_copy, with_gelu_inside
+from mlsg.model.fast.packing import Packed, can_pack, pack, pool_packed
 from mlsg.model.folder import read_transformer
-from mlsg.model.pretrained import positions, read_config, read_model, read_tokenizer
+from mlsg.model.precision import autocast
+from mlsg.model.pretrained import first_position, positions, read_config, read_model, read_tokenizer
 from mlsg.model.source import ModelFolder, find_model
 from mlsg.model.tokens import Tokens, tokenize
 
@@ -71,12 +73,6 @@ class Backbone(nn.Module):
         """Whether sentences can share rows (`fast/packing.py`): the kind of base allows it and one trial agrees."""
         return can_pack(self.model) and _packs(self)
 
-    def forward(
-        self, input_ids: Tensor, attention_mask: Tensor, position_ids: Tensor | None = None
-    ) -> tuple[Tensor, ...]:
-        """As `hidden_states`; what wrappers such as DistributedDataParallel call."""
-        return self.hidden_states(input_ids, attention_mask, position_ids)
-
     def hidden_states(
         self, input_ids: Tensor, attention_mask: Tensor, position_ids: Tensor | None = None
     ) -> tuple[Tensor, ...]:
@@ -94,7 +90,9 @@ class Backbone(nn.Module):
 
     def last_state(self, input_ids: Tensor, attention_mask: Tensor, position_ids: Tensor | None = None) -> Tensor:
         """The last layer's output (b, t, d); the others are not kept."""
-        return self._run(input_ids, attention_mask, position_ids, all_layers=False).last_hidden_state
+        output = self._run(input_ids, attention_mask, position_ids, all_layers=False)
+        state: Tensor = output.last_hidden_state
+        return state
 
     def states_of(self, packed: Packed) -> tuple[Tensor, ...]:
         """L + 1 tensors (r, t, d) of packed rows."""
@@ -127,15 +125,17 @@ class Backbone(nn.Module):
 
     def for_inference(self, precision: str) -> Backbone:
         """The same weights, ready to be run fast without gradient (`fast/linear.py`); precision: float32, bf16."""
-        return _run_once(self._sharing(faster(self.model, precision)).eval(), precision)
+        return _run_once(self._sharing(fast_model(self.model, precision)).eval(), precision)
 
     def for_training(self) -> Backbone:
-        """The same weights, ready to be trained fast (`mlsg.model.fast.copies`), in training mode."""
-        return self._sharing(trainable(self.model, attends=self.packs)).train()
+        """The same weights in training mode; on a CPU, dropout, attention and linear layers cost less than torch's."""
+        model = shared_copy(self.model, {nn.Linear: Float32Linear, nn.Dropout: StreamDropout})
+        return self._sharing(with_own_attention(model) if self.packs else model).train()
 
     def for_measuring(self, precision: str) -> Backbone:
         """As `for_inference`, for vectors that nobody keeps: faster in bf16, and its bits are its own."""
-        return _run_once(self._sharing(measurable(self.model, precision, attends=self.packs)).eval(), precision)
+        model = with_gelu_inside(fast_model(self.model, precision))
+        return _run_once(self._sharing(with_own_attention(model) if self.packs else model).eval(), precision)
 
     def _sharing(self, model: nn.Module) -> Backbone:
         packs = self.packs  # tried with the model as it is, and known to the copy
@@ -148,7 +148,7 @@ class Backbone(nn.Module):
         """A copy of the lowest `layers` layers, 0 being the embedding layer alone.
 
         Its last layer's output is this one's hidden state of that number; where it is not (a model with a last
-        normalisation), ModelError is raised. SettingError for a layer that is not there.
+        normalisation), ModelError is raised. SettingError for a layer that does not exist.
         """
         if not 0 <= layers <= self.layers:
             raise SettingError(f"layer is {layers}", f"the base has layers 0 to {self.layers}")
@@ -157,7 +157,7 @@ class Backbone(nn.Module):
             return copied
         _keep_layers(copied.model, self.layers, layers)
         copied.layers = layers
-        problem = f"layer {layers} of {self.name} cannot be had as a model of {layers} layers"
+        problem = f"layer {layers} of {self.name} cannot be taken out as a model of {layers} layers"
         try:
             agrees = _agrees(copied, self)
         except Exception as error:  # DeBERTa's code cannot run without a layer, others may not run with fewer
@@ -183,7 +183,7 @@ def load_backbone(
     """The base `model`: "starter", a transformers or sentence-transformers folder, or a hub id.
 
     `max_length` can only shorten what tokenizer and positions allow. `hub` brings a workspace's record of revisions. In
-    evaluation mode, float32, on the CPU. Raises ModelError for what is no encoder, HubUnreachableError.
+    evaluation mode, float32, on the CPU. Raises ModelError for what is not an encoder, HubUnreachableError.
     """
     return read_backbone(find_model(model, revision, hub), max_length=max_length)
 
@@ -256,7 +256,7 @@ def _run_once(backbone: Backbone, precision: str) -> Backbone:
     That is the layout of bf16 weights, and what transformers hooks into a model to collect its layers' outputs.
     """
     ids, mask = (tensor.to(backbone.device) for tensor in backbone.tokenize(["1"]).batch([0]))
-    with torch.autocast(backbone.device.type, torch.bfloat16, enabled=precision == "bf16"):
+    with autocast(backbone.device, precision):
         backbone.hidden_states(ids, mask)
     return backbone
 

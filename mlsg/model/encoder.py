@@ -1,39 +1,52 @@
 """An encoder: a base with its pooling and what follows it; loaded, run on sentences, and saved.
 
-    encoder = Encoder.load("folder")                       # an mlsg or sentence-transformers folder, or a hub id
-    encoder = Encoder.load("xlm-roberta-base", pooling="mean")
+    encoder = Encoder.from_pretrained("folder")            # an mlsg or sentence-transformers folder, or a hub id
+    encoder = Encoder.from_pretrained("xlm-roberta-base", pooling="mean")
     vectors = encoder.encode(sentences)                    # float32 (n, d), in the order of `sentences`
+    vector = encoder.encode("One sentence.")               # float32 (d,)
+    cosines = encoder.similarity(vectors, vector)          # float32 (n, 1)
 
-In float32 the vectors equal those of `SentenceTransformer(folder).encode` to 1e-5.
+Names are those of sentence-transformers. In float32 the vectors equal those of `SentenceTransformer(folder).encode` to
+1e-5.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from mlsg import console
 from mlsg.errors import SettingError, nearest
 from mlsg.model.backbone import Backbone, read_backbone
 from mlsg.model.fast.packing import pack, pool_packed
-from mlsg.model.fast.threads import one_ahead, parallel_map
-from mlsg.model.folder import Head, is_sentence_transformer, read_head, read_provenance
-from mlsg.model.modules import Dense, Normalize, read_step
-from mlsg.model.pooling import POOLINGS, checked_layer, pool, pool_tokens
-from mlsg.model.saving import save_encoder
+from mlsg.model.fast.threads import parallel_map, prefetch
+from mlsg.model.folder import (
+    EncoderModules,
+    ModuleFolder,
+    is_sentence_transformer,
+    read_encoder_modules,
+    read_provenance,
+    write_layout,
+    write_provenance,
+)
+from mlsg.model.modules import Dense, Normalize, read_module, write_layer_average, write_module
+from mlsg.model.pooling import POOLINGS, checked_layer
+from mlsg.model.precision import PRECISIONS, autocast
+from mlsg.model.pretrained import write_model, write_tokenizer
 from mlsg.model.source import find_model
-from mlsg.model.tokens import Tokens, equal_batches, token_batches
+from mlsg.model.tokens import Tokens, equal_batches, length_sorted, token_batches
 
 if TYPE_CHECKING:
     from mlsg.hub import Hub
 
-PRECISIONS = ("float32", "bf16")
 _BATCH_TOKENS = {"cpu": 1024, "cuda": 32768}
 """Enough for a device to be busy; on a CPU few enough for its caches."""
 _LEAST_TOKENS = 256
@@ -43,13 +56,6 @@ _SETTLED_TOKENS = {"cpu": 128, "cuda": 4096}
 
 _SLAB = 16384
 """Texts that are tokenised and sorted by length together; the next ones are tokenised while these are computed."""
-
-
-class Advances(Protocol):
-    """Progress as `mlsg.console.progress` gives it."""
-
-    def advance(self, units: int = 1, **fields: object) -> None:
-        """Count `units` more texts as done."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +69,11 @@ class Counts:
 
 
 class Encoder:
-    """A base, a pooling from one of its layers, and steps (Dense, Normalize) after it.
+    """A base, a pooling from one of its layers, and modules (Dense, Normalize) after it.
 
-    `layer` is 0..L. `provenance` is what mlsg.json says of where the encoder comes from.
+    `layer` is 0..L. `prompts` are texts by name, put before each sentence on demand, or always where
+    `default_prompt_name` is one of them. `provenance` is what mlsg.json says of where the encoder comes from, `source`
+    the folder or hub id that it was loaded from.
     """
 
     def __init__(
@@ -74,24 +82,28 @@ class Encoder:
         pooling: str,
         layer: int = -1,
         *,
-        steps: Iterable[Dense | Normalize] = (),
-        prompt: str = "",
+        modules: Iterable[Dense | Normalize] = (),
+        prompts: Mapping[str, str] | None = None,
+        default_prompt_name: str | None = None,
         precision: str = "float32",
         provenance: Mapping[str, Any] | None = None,
+        source: str | None = None,
     ) -> None:
         if precision not in PRECISIONS:
             raise SettingError(f'unknown precision "{precision}"', nearest(precision, PRECISIONS))
         self.backbone = backbone
         self.pooling = pooling
         self.layer = checked_layer(layer, backbone.layers, pooling)
-        self.steps = tuple(step.to(backbone.device).eval() for step in steps)
-        self.prompt = prompt
+        self.modules = tuple(module.to(backbone.device).eval() for module in modules)
+        self.prompts = dict(prompts or {})
+        self.default_prompt_name = default_prompt_name
         self.precision = precision
         self.provenance = dict(provenance or {})
+        self.source = source
         self._ready: tuple[tuple[object, ...], Backbone] | None = None
 
     @classmethod
-    def load(
+    def from_pretrained(
         cls,
         source: str | Path,
         *,
@@ -104,86 +116,128 @@ class Encoder:
     ) -> Encoder:
         """The encoder in a folder or on the hub, in evaluation mode.
 
-        A sentence-transformers folder says itself how vectors are made; `pooling` or `layer` given here make the
-        encoder anew from its base alone. A plain transformers model needs `pooling`. `device` None is the accelerator,
-        if there is one. Raises SettingError for a pooling that is missing or unknown, ModelError for what is no encoder
-        or has modules that mlsg does not have, HubUnreachableError.
+        A sentence-transformers folder says itself how vectors are made; `pooling` or `layer` given here make a new
+        encoder from its base alone. A plain transformers model needs `pooling`. `device` None is the accelerator, if
+        there is one; `precision` is float32 or bf16; `hub` brings a workspace's record of revisions. Raises
+        SettingError for a pooling that is missing or unknown, ModelError for what is not an encoder or has modules that
+        mlsg does not have, HubUnreachableError.
         """
         if pooling is not None and pooling not in POOLINGS:
             raise SettingError(f'unknown pooling "{pooling}"', nearest(pooling, POOLINGS))
         located = find_model(str(source), revision, hub)
-        head = _head(located.folder, pooling, layer, str(source))
+        found = _encoder_modules(located.folder, pooling, layer, str(source))
         backbone = read_backbone(located)
         modules: list[Dense | Normalize] = []
         dimension = backbone.dimension
-        for step in head.steps:
-            module = read_step(step, dimension)
+        for each in found.modules:
+            module = read_module(each, dimension)
             dimension = module.linear.out_features if isinstance(module, Dense) else dimension
             modules.append(module)
         backbone.to(default_device() if device is None else torch.device(device))
         return cls(
             backbone,
-            head.pooling,
+            found.pooling,
             -1 if layer is None else layer,
-            steps=modules,
-            prompt=head.prompt,
+            modules=modules,
+            prompts=found.prompts,
+            default_prompt_name=found.default_prompt_name,
             precision=precision,
             provenance=read_provenance(located.folder),
+            source=str(source),
+        )
+
+    load = from_pretrained
+    """The older name of `from_pretrained`."""
+
+    def __repr__(self) -> str:
+        return (
+            f"Encoder({self.source or self.backbone.name!r}, pooling={self.pooling!r}, layer={self.layer}, "
+            f"dimension={self.dimension}, max_length={self.max_length})"
         )
 
     @property
     def dimension(self) -> int:
         """Length of a vector."""
-        widths = [step.linear.out_features for step in self.steps if isinstance(step, Dense)]
+        widths = [module.linear.out_features for module in self.modules if isinstance(module, Dense)]
         return widths[-1] if widths else self.backbone.dimension
+
+    def get_sentence_embedding_dimension(self) -> int:
+        """Length of a vector, under sentence-transformers' name."""
+        return self.dimension
 
     @property
     def max_length(self) -> int:
         """Tokens that are read of a sentence, special tokens included."""
         return self.backbone.max_length
 
-    def tokenize(self, texts: Sequence[str]) -> Tokens:
-        """Tokens of each text, after the prompt if there is one. Raises DataError for broken Unicode."""
-        return self.backbone.tokenize([self.prompt + text for text in texts] if self.prompt else texts)
+    def prompt_of(self, prompt: str | None = None, prompt_name: str | None = None) -> str:
+        """What is put before each sentence: `prompt`, else the prompt of that name, else the default one, else nothing.
+
+        Raises SettingError for an unknown name.
+        """
+        if prompt is not None:
+            return prompt
+        if prompt_name is not None and prompt_name not in self.prompts:
+            what = f'unknown prompt "{prompt_name}"'
+            raise SettingError(what, nearest(prompt_name, self.prompts) if self.prompts else "this encoder has none")
+        name = self.default_prompt_name if prompt_name is None else prompt_name
+        return "" if name is None else self.prompts.get(name, "")
+
+    def tokenize(self, texts: Sequence[str], prompt: str | None = None) -> Tokens:
+        """Tokens of each text after `prompt`, None being the default one. Raises DataError for broken Unicode."""
+        before = self.prompt_of(prompt)
+        return self.backbone.tokenize([before + text for text in texts] if before else texts)
 
     def encode(
-        self, texts: Sequence[str], *, batch_tokens: int | None = None, progress: Advances | None = None
+        self,
+        sentences: str | Sequence[str],
+        *,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int | None = None,
+        batch_tokens: int | None = None,
+        show_progress_bar: bool = False,
+        normalize_embeddings: bool = False,
     ) -> NDArray[np.float32]:
-        """Float32 (n, d), one row a text, in order.
+        """Float32 (n, d), one row a sentence, in order; (d,) for one text that is not in a list.
 
-        Each distinct text is computed once, in batches of about `batch_tokens` tokens (None: what suits the device).
-        Raises DataError for broken Unicode.
+        Each distinct text is computed once, in batches of `batch_size` sentences or of about `batch_tokens` tokens
+        (None: what suits the device). `prompt`, or the prompt named `prompt_name`, is put before each sentence;
+        `normalize_embeddings` makes vectors of length 1. Raises DataError for broken Unicode, SettingError for an
+        unknown prompt or a batch size below 1.
         """
-        if isinstance(texts, str):
-            raise TypeError("encode takes a list of texts, not one text")
-        number: dict[str, int] = {}
-        place = np.fromiter((number.setdefault(text, len(number)) for text in texts), dtype=np.int64, count=len(texts))
-        distinct = list(number)
-        repeats = np.bincount(place, minlength=len(number))
-        vectors = np.empty((len(number), self.dimension), dtype=np.float32)
+        if batch_size is not None and batch_size < 1:
+            raise SettingError(f"batch_size is {batch_size}", "give 1 or more, or None for batches by tokens")
+        texts = [sentences] if isinstance(sentences, str) else sentences
+        before = self.prompt_of(prompt, prompt_name)
+        place, distinct = _distinct(texts)
+        repeats = np.bincount(place, minlength=len(distinct))
+        vectors = np.empty((len(distinct), self.dimension), dtype=np.float32)
+        slabs = [distinct[at : at + _SLAB] for at in range(0, len(distinct), _SLAB)]
         first = 0
-        for tokens in one_ahead(self.tokenize, [distinct[at : at + _SLAB] for at in range(0, len(distinct), _SLAB)]):
-            for rows, (found,) in encode_tokens([self], tokens, batch_tokens=batch_tokens):
-                vectors[first + rows] = found
-                if progress is not None:
-                    progress.advance(int(repeats[first + rows].sum()))
-            first += len(tokens)
-        return vectors if len(number) == len(place) else vectors[place]
+        with console.progress("encoding", len(place), "sentences") if show_progress_bar else nullcontext() as bar:
+            for tokens in prefetch(lambda slab: self.tokenize(slab, before), slabs):
+                for rows, (found,) in encode_tokens([self], tokens, batch_tokens=batch_tokens, batch_size=batch_size):
+                    vectors[first + rows] = found
+                    if bar is not None:
+                        bar.advance(int(repeats[first + rows].sum()))
+                first += len(tokens)
+        if normalize_embeddings:
+            vectors = _normalized(vectors)
+        if len(distinct) < len(place):
+            vectors = vectors[place]
+        return vectors.reshape(-1) if isinstance(sentences, str) else vectors
 
-    def vectors(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """(b, d) from ids and mask (b, t), with gradient where that is on."""
-        with torch.autocast(self.backbone.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            if self.reads_last_layer:
-                pooled = pool_tokens(self.backbone.last_state(input_ids, attention_mask), attention_mask, self.pooling)
-            else:
-                states = self.backbone.hidden_states(input_ids, attention_mask)
-                pooled = pool(states, attention_mask, self.pooling, self.layer)
-        return self.after_pooling(pooled)
+    def similarity(self, embeddings1: ArrayLike, embeddings2: ArrayLike) -> NDArray[np.float32]:
+        """Cosines, (n, d) and (m, d) -> (n, m) in float32; one vector (d,) counts as one row."""
+        left, right = (np.atleast_2d(np.asarray(each, dtype=np.float32)) for each in (embeddings1, embeddings2))
+        cosines: NDArray[np.float32] = _normalized(left) @ _normalized(right).T
+        return cosines
 
     def after_pooling(self, pooled: Tensor) -> Tensor:
-        """(b, e) from pooled vectors (b, d): the steps, in float32 (they are small, and a scaling would lose bits)."""
-        for step in self.steps:
-            pooled = step(pooled.float())
+        """(b, e) from pooled vectors (b, d): the modules, in float32 (small, and a scaling would lose bits)."""
+        for module in self.modules:
+            pooled = module(pooled.float())
         return pooled
 
     @property
@@ -200,25 +254,50 @@ class Encoder:
 
     def counts(self, texts: Sequence[str]) -> Counts:
         """What of each text is cut off or unknown to the tokenizer; each distinct text is tokenised once."""
-        number: dict[str, int] = {}
-        place = np.fromiter((number.setdefault(text, len(number)) for text in texts), dtype=np.int64, count=len(texts))
-        found = self.counts_of(self.tokenize(list(number)))
+        place, distinct = _distinct(texts)
+        found = self.counts_of(self.tokenize(distinct))
         return Counts(found.truncated[place], found.unknown[place])
 
     def counts_of(self, tokens: Tokens) -> Counts:
         """What of each tokenised text is cut off or unknown."""
         return Counts(tokens.truncated, tokens.occurrences(self.backbone.tokenizer.unk_token_id))
 
-    def save(self, folder: Path, provenance: Mapping[str, Any]) -> None:
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write a folder that `from_pretrained`, SentenceTransformer and AutoModel load; see `save`."""
+        self.save(Path(folder).expanduser())
+
+    def save(self, folder: Path, provenance: Mapping[str, Any] | None = None) -> None:
         """Write a sentence-transformers folder with mlsg.json; the same encoder gives the same bytes.
 
-        A pooling from layer k < L is written as a model of k layers. Raises ModelError where the base cannot be cut so.
+        `provenance` None is that of this encoder. A pooling from layer k < L is written as a model of k layers. Raises
+        ModelError where the base cannot be cut like this.
         """
-        save_encoder(self, folder, provenance)
+        whole, averaged = self.backbone, self.pooling == "first_last"
+        base = whole if self.layer == whole.layers else whole.truncated(self.layer)
+        folder.mkdir(parents=True, exist_ok=True)
+        kinds = tuple(ModuleFolder(type(module).__name__, folder) for module in self.modules)
+        layout = EncoderModules(self.pooling, kinds, self.prompts, self.default_prompt_name)
+        places = write_layout(
+            folder, layout, dimension=base.dimension, max_length=base.max_length, lower_case=base.lower_case
+        )
+        write_model(base.model, folder, all_layers=averaged)
+        write_tokenizer(base.tokenizer, folder, base.max_length)
+        for number, module in enumerate(self.modules):
+            write_module(module, places[str(number)])
+        if averaged:
+            write_layer_average(places["WeightedLayerPooling"], base.layers, base.dimension)
+        facts = {"pooling": self.pooling, "layer": self.layer, "base_layers": whole.layers}
+        facts |= {"dimension": self.dimension, "max_length": self.max_length}
+        write_provenance(folder, facts, self.provenance if provenance is None else provenance)
 
 
 def encode_tokens(
-    encoders: Sequence[Encoder], tokens: Tokens, *, batch_tokens: int | None = None, settled: bool = False
+    encoders: Sequence[Encoder],
+    tokens: Tokens,
+    *,
+    batch_tokens: int | None = None,
+    batch_size: int | None = None,
+    settled: bool = False,
 ) -> Iterator[tuple[NDArray[np.int64], list[NDArray[np.float32]]]]:
     """Batch by batch its rows and their vectors (b, d) under each of some encoders of one base, precision and layer.
 
@@ -232,13 +311,15 @@ def encode_tokens(
     together = backbone.packs and not settled
     if settled:
         batches = equal_batches(tokens.lengths, _SETTLED_TOKENS.get(device.type, _SETTLED_TOKENS["cuda"]))
+    elif batch_size is not None:
+        batches = length_sorted(tokens.lengths, batch_size)
     else:
         batches = token_batches(tokens.lengths, batch_tokens or _tokens_at_once(device, int(tokens.lengths.sum())))
 
     @torch.inference_mode()  # a thread's own, as autocast is
     def computed(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[NDArray[np.float32]]]:
         packed = pack(tokens, rows, together=together).to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=lead.precision == "bf16"):
+        with autocast(device, lead.precision):
             states = (backbone.last_state_of(packed),) if last else backbone.states_of(packed)
             pooled = [pool_packed(states, packed, each.pooling, -1 if last else each.layer) for each in encoders]
         return rows, [each.after_pooling(own).float().cpu().numpy() for each, own in zip(encoders, pooled, strict=True)]
@@ -247,7 +328,7 @@ def encode_tokens(
 
 
 def _tokens_at_once(device: torch.device, tokens: int) -> int:
-    """Tokens of a batch out of so many; threads are not counted, so that a vector's bits depend on the text alone."""
+    """Tokens of a batch out of that many; threads are not counted, so that a vector's bits depend on the text alone."""
     most = _BATCH_TOKENS.get(device.type, _BATCH_TOKENS["cuda"])
     return most if device.type != "cpu" else max(_LEAST_TOKENS, min(most, tokens // 8))
 
@@ -258,11 +339,24 @@ def default_device() -> torch.device:
     return found or torch.device("cpu")
 
 
-def _head(folder: Path, pooling: str | None, layer: int | None, source: str) -> Head:
+def _distinct(texts: Sequence[str]) -> tuple[NDArray[np.int64], list[str]]:
+    """(n,) for each text its place among the distinct ones, and these in the order of their first occurrence."""
+    number: dict[str, int] = {}
+    place = np.fromiter((number.setdefault(text, len(number)) for text in texts), dtype=np.int64, count=len(texts))
+    return place, list(number)
+
+
+def _normalized(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n, d) -> (n, d) of length 1; a zero vector stays zero."""
+    lengths: NDArray[np.float32] = np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-12)
+    return vectors / lengths
+
+
+def _encoder_modules(folder: Path, pooling: str | None, layer: int | None, source: str) -> EncoderModules:
     """What follows the base: as the folder says, or the pooling alone where the user gives pooling or layer."""
     if pooling is not None:
-        return Head(pooling)
+        return EncoderModules(pooling)
     if is_sentence_transformer(folder):
-        head = read_head(folder)
-        return head if layer is None else Head(head.pooling)
+        found = read_encoder_modules(folder)
+        return found if layer is None else EncoderModules(found.pooling)
     raise SettingError(f"{source} does not say how sentence vectors are pooled", f"give one: {', '.join(POOLINGS)}")

@@ -2,7 +2,7 @@
 
     config.json, model.safetensors, tokenizer*    the base, at the root: `AutoModel.from_pretrained(folder)`
     modules.json, sentence_bert_config.json       what follows what; max length
-    config_sentence_transformers.json             prompt
+    config_sentence_transformers.json             prompts
     1_Pooling/, 2_Dense/, ...                     one folder a module
     mlsg.json                                     provenance, for people and for `mlsg eval`
 
@@ -14,7 +14,7 @@ bytes. Modules that mlsg does not have are refused, never skipped: vectors would
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,7 @@ class Transformer:
 
 
 @dataclass(frozen=True)
-class Step:
+class ModuleFolder:
     """A module after the pooling: `Dense` (read from `folder`) or `Normalize`."""
 
     kind: str
@@ -69,12 +69,13 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Head:
-    """What a sentence-transformers folder does with the base's outputs."""
+class EncoderModules:
+    """What a sentence-transformers folder does with the base's outputs, and the prompts it declares by name."""
 
     pooling: str
-    steps: tuple[Step, ...] = ()
-    prompt: str = ""
+    modules: tuple[ModuleFolder, ...] = ()
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    default_prompt_name: str | None = None
 
 
 def is_sentence_transformer(folder: Path) -> bool:
@@ -104,7 +105,7 @@ def read_transformer(folder: Path) -> Transformer:
     return Transformer(where, settings.get("max_seq_length"), settings.get("do_lower_case", False))
 
 
-def read_head(folder: Path) -> Head:
+def read_encoder_modules(folder: Path) -> EncoderModules:
     """Pooling and following modules of a sentence-transformers folder.
 
     Raises ModelError for a module, pooling or layer mix that mlsg does not have.
@@ -122,45 +123,40 @@ def read_head(folder: Path) -> Head:
     for kind, where in modules[1:]:
         if kind not in ("Dense", "Normalize"):
             raise ModelError(f"{where}: mlsg does not have the module {kind}", _INSTEAD)
-    steps = tuple(Step(kind, where) for kind, where in modules[1:])
-    return Head("first_last" if averaged else pooling, steps, _prompt(folder))
+    following = tuple(ModuleFolder(kind, where) for kind, where in modules[1:])
+    return EncoderModules("first_last" if averaged else pooling, following, *_prompts(folder))
 
 
-def write_layout(folder: Path, *, head: Head, dimension: int, max_length: int, lower_case: bool) -> Mapping[str, Path]:
+def write_layout(
+    folder: Path, layout: EncoderModules, *, dimension: int, max_length: int, lower_case: bool
+) -> Mapping[str, Path]:
     """Write everything but weights and tokenizer; `dimension` is the base's.
 
-    Returns the folder of each module that has weights: `WeightedLayerPooling` and the steps by number, `0`, `1`, ...
+    Returns the folder of each module that has weights: `WeightedLayerPooling`, and those after the pooling by number,
+    `0`, `1`, ...
     """
-    kinds = ["Transformer", *(["WeightedLayerPooling"] if head.pooling == "first_last" else []), "Pooling"]
-    kinds += [step.kind for step in head.steps]
+    averaged = layout.pooling == "first_last"
+    kinds = ["Transformer", *(["WeightedLayerPooling"] if averaged else []), "Pooling"]
+    pooling = kinds.index("Pooling")
+    kinds += [module.kind for module in layout.modules]
     paths = ["", *(f"{number}_{kind}" for number, kind in enumerate(kinds) if number)]
     modules = [
         {"idx": number, "name": str(number), "path": path, "type": f"sentence_transformers.models.{kind}"}
         for number, (kind, path) in enumerate(zip(kinds, paths, strict=True))
     ]
     for path in paths[1:]:
-        (folder / path).mkdir()
+        (folder / path).mkdir(exist_ok=True)
     write_json(folder / _MODULES, modules)
     write_json(folder / _SENTENCE_CONFIG, {"max_seq_length": max_length, "do_lower_case": lower_case})
-    prompts = {"default": head.prompt} if head.prompt else {}
-    default = "default" if head.prompt else None
+    settings = {"prompts": dict(layout.prompts), "default_prompt_name": layout.default_prompt_name}
     write_json(
-        folder / _MODEL_CONFIG,
-        {
-            "model_type": "SentenceTransformer",
-            "prompts": prompts,
-            "default_prompt_name": default,
-            "similarity_fn_name": "cosine",
-        },
+        folder / _MODEL_CONFIG, {"model_type": "SentenceTransformer", **settings, "similarity_fn_name": "cosine"}
     )
-    pooling = "mean" if head.pooling == "first_last" else head.pooling
-    switches = {key: mode == pooling for key, mode in _LEGACY_POOLINGS.items()}
-    first_step = kinds.index("Pooling")
-    write_json(folder / paths[first_step] / "config.json", {"word_embedding_dimension": dimension, **switches})
-    found = {str(number): folder / path for number, path in enumerate(paths[first_step + 1 :])}
-    if head.pooling == "first_last":
-        found["WeightedLayerPooling"] = folder / paths[1]
-    return found
+    mode = "mean" if averaged else layout.pooling
+    switches = {key: name == mode for key, name in _LEGACY_POOLINGS.items()}
+    write_json(folder / paths[pooling] / "config.json", {"word_embedding_dimension": dimension, **switches})
+    found = {str(number): folder / path for number, path in enumerate(paths[pooling + 1 :])}
+    return {**found, "WeightedLayerPooling": folder / paths[1]} if averaged else found
 
 
 def read_provenance(folder: Path) -> dict[str, Any]:
@@ -208,7 +204,9 @@ def _pooling(where: Path) -> str:
         modes = [modes]
     if len(modes) != 1 or modes[0] not in ("cls", "mean", "max"):
         raise ModelError(f"{where}: mlsg does not have the pooling {' + '.join(map(str, modes))}", _INSTEAD)
-    return modes[0]
+    if settings.get("include_prompt") is False:
+        raise ModelError(f"{where}: mlsg does not have include_prompt = False", _INSTEAD)
+    return str(modes[0])
 
 
 def _check_layer_average(base: Path, where: Path) -> None:
@@ -226,11 +224,11 @@ def _check_layer_average(base: Path, where: Path) -> None:
         raise ModelError(f"{where}: of mixed layers mlsg has the average of the first and the last only", _INSTEAD)
 
 
-def _prompt(folder: Path) -> str:
-    """The text that sentence-transformers puts before every sentence unless told otherwise."""
+def _prompts(folder: Path) -> tuple[dict[str, str], str | None]:
+    """Prompts by name, and the name of the one that sentence-transformers uses unless told otherwise."""
     settings = _read(folder / _MODEL_CONFIG) if (folder / _MODEL_CONFIG).is_file() else {}
-    name = settings.get("default_prompt_name")
-    return "" if name is None else str(settings.get("prompts", {}).get(name) or "")
+    prompts, name = settings.get("prompts") or {}, settings.get("default_prompt_name")
+    return {str(key): str(text or "") for key, text in prompts.items()}, None if name is None else str(name)
 
 
 def _is_understood(key: str, value: Any) -> bool:

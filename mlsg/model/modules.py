@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mlsg.cache.files import read_json
 from mlsg.errors import ModelError
-from mlsg.model.folder import Step, write_json
+from mlsg.model.folder import ModuleFolder, write_json
 
 _WEIGHTS = "model.safetensors"
 _ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
@@ -32,7 +32,8 @@ class Dense(nn.Module):
 
     def forward(self, vectors: Tensor) -> Tensor:
         """(b, d) -> (b, e)."""
-        return self._function(self.linear(vectors))
+        found: Tensor = self._function(self.linear(vectors))
+        return found
 
 
 class Normalize(nn.Module):
@@ -43,25 +44,27 @@ class Normalize(nn.Module):
         return nn.functional.normalize(vectors, dim=-1)
 
 
-def read_step(step: Step, dimension: int) -> Dense | Normalize:
-    """The module in a step's folder, taking vectors of `dimension`. Raises ModelError for what mlsg does not have."""
-    if step.kind == "Normalize":
-        settings = _settings(step.folder) if (step.folder / "config.json").is_file() else {}
-        _check_plain(step.folder, settings)
+def read_module(module: ModuleFolder, dimension: int) -> Dense | Normalize:
+    """The module in a folder, taking vectors of `dimension`. Raises ModelError for what mlsg does not have."""
+    folder = module.folder
+    settings = _settings(folder) if module.kind == "Dense" or (folder / "config.json").is_file() else {}
+    for key, plain in _PLAIN.items():
+        if settings.get(key) not in (None, plain):
+            problem = f"{folder}: mlsg does not have {key} = {settings[key]!r}"
+            raise ModelError(problem, "use a plain Dense or Normalize")
+    if module.kind == "Normalize":
         return Normalize()
-    settings = _settings(step.folder)
-    _check_plain(step.folder, settings)
     activation = str(settings.get("activation_function", "torch.nn.modules.activation.Tanh"))
     if activation not in _ACTIVATIONS:
-        raise ModelError(f"{step.folder}: mlsg does not have the activation {activation}", "use Identity or Tanh")
+        raise ModelError(f"{folder}: mlsg does not have the activation {activation}", "use Identity or Tanh")
     try:
-        tensors = load_file(step.folder / _WEIGHTS)
+        tensors = load_file(folder / _WEIGHTS)
         weight, bias = tensors["linear.weight"].float(), tensors.get("linear.bias")
     except (OSError, KeyError, SafetensorError) as error:
-        problem = f"{step.folder / _WEIGHTS} cannot be read ({error})"
+        problem = f"{folder / _WEIGHTS} cannot be read ({error})"
         raise ModelError(problem, "save the model again with sentence-transformers, as safetensors") from error
     if weight.ndim != 2 or weight.shape[1] != dimension:
-        raise ModelError(f"{step.folder} does not take vectors of {dimension} dimensions", "download the model again")
+        raise ModelError(f"{folder} does not take vectors of {dimension} dimensions", "download the model again")
     linear = nn.utils.skip_init(nn.Linear, weight.shape[1], weight.shape[0], bias=bias is not None)
     linear.weight = nn.Parameter(weight)
     if bias is not None:
@@ -69,19 +72,28 @@ def read_step(step: Step, dimension: int) -> Dense | Normalize:
     return Dense(linear, activation)
 
 
-def write_step(step: Dense | Normalize, folder: Path) -> None:
+def write_module(module: Dense | Normalize, folder: Path) -> None:
     """Write a module into its folder, where `write_layout` has made it."""
-    if isinstance(step, Normalize):
+    if isinstance(module, Normalize):
         return
-    linear = step.linear
+    linear = module.linear
     settings = {
         "in_features": linear.in_features,
         "out_features": linear.out_features,
         "bias": linear.bias is not None,
-        "activation_function": step.activation,
+        "activation_function": module.activation,
     }
     write_json(folder / "config.json", settings)
     save_tensors({f"linear.{name}": value for name, value in linear.state_dict().items()}, folder)
+
+
+def write_layer_average(folder: Path, layers: int, dimension: int) -> None:
+    """first_last: sentence-transformers' average of layers 1..L with weights 1, 0, ..., 0, 1."""
+    weights = torch.zeros(layers)
+    weights[0] = weights[-1] = 1.0
+    settings = {"word_embedding_dimension": dimension, "layer_start": 1, "num_hidden_layers": layers}
+    write_json(folder / "config.json", settings)
+    save_tensors({"layer_weights": weights}, folder)
 
 
 def save_tensors(tensors: Mapping[str, Tensor], folder: Path) -> None:
@@ -96,11 +108,3 @@ def _settings(folder: Path) -> dict[str, object]:
         return dict(read_json(folder / "config.json"))
     except (OSError, ValueError, TypeError) as error:
         raise ModelError(f"{folder / 'config.json'} cannot be read ({error})", "download the model again") from error
-
-
-def _check_plain(folder: Path, settings: Mapping[str, object]) -> None:
-    for key, plain in _PLAIN.items():
-        if settings.get(key) not in (None, plain):
-            raise ModelError(
-                f"{folder}: mlsg does not have {key} = {settings[key]!r}", "use a plain Dense or Normalize"
-            )

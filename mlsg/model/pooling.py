@@ -11,20 +11,22 @@ Shapes: b sentences, t tokens, d dimensions, L layers.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import get_args
 
 import torch
 from torch import Tensor
 
+from mlsg.config.recipes import Pooling
 from mlsg.errors import SettingError, nearest
 
-POOLINGS = ("cls", "mean", "max", "first_last")
+POOLINGS: tuple[str, ...] = get_args(Pooling)
 
 
 def pool(states: Sequence[Tensor], mask: Tensor, pooling: str, layer: int = -1) -> Tensor:
     """(b, d) from the L + 1 hidden states (b, t, d), index 0 being the embedding layer's output; `mask` is (b, t).
 
     `layer` is 0..L, or -1 for the last; for first_last it takes the place of the last. Raises SettingError for an
-    unknown pooling or a layer that is not there.
+    unknown pooling or a layer that does not exist.
     """
     chosen = checked_layer(layer, len(states) - 1, pooling)
     if pooling == "first_last":

@@ -1,4 +1,4 @@
-"""Reading a base and its tokenizer from a folder, with every way that can fail told in one line.
+"""Reading a base and its tokenizer from a folder, each failure told in one line; writing them so that bytes repeat.
 
 Safetensors only and no code of the model's own: a pickle can run anything, so it is refused even where it could be
 read.
@@ -6,8 +6,11 @@ read.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import inspect
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,24 +25,45 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES, MODEL_MAPPING
+from transformers.utils import logging
 
+from mlsg.cache.files import read_json
 from mlsg.errors import ModelError
-from mlsg.model.quiet import quiet_transformers
+from mlsg.model.folder import write_json
 
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "bpe.codes")
 _UNTRAINED = ("pooler.", "position_ids", "token_type_ids")
 _AGAIN = "download the model again"
+_OF_THIS_MACHINE = ("_name_or_path", "name_or_path", "is_local", "local_files_only", "transformers_version")
+
+
+@contextlib.contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """No progress bars, reports or warnings of transformers inside; its settings are as before afterwards."""
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def read_config(folder: Path) -> PreTrainedConfig:
-    """The configuration of an encoder. Raises ModelError where there is none, or it is of another kind of model."""
+    """The configuration of an encoder. Raises ModelError if it is missing, or of another kind of model."""
     if not (folder / "config.json").is_file():
-        raise ModelError(f"{folder} has no config.json, so it is no model", "name a model's folder or a hub id")
+        raise ModelError(f"{folder} has no config.json, so it is not a model", "name a model's folder or a hub id")
     try:
         with quiet_transformers():
-            config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+            config: PreTrainedConfig = AutoConfig.from_pretrained(
+                folder, trust_remote_code=False, local_files_only=True
+            )
     except Exception as error:
-        problem = f"{folder / 'config.json'} is no configuration that transformers knows ({_reason(error)})"
+        problem = f"{folder / 'config.json'} is not a configuration that transformers knows ({_reason(error)})"
         raise ModelError(problem, "name a model of the BERT kind") from error
     causal = getattr(config, "is_decoder", False) or getattr(config, "is_encoder_decoder", False)
     if causal or config.model_type not in MODEL_FOR_MASKED_LM_MAPPING_NAMES or type(config) not in MODEL_MAPPING:
@@ -59,6 +83,7 @@ def read_model(folder: Path, config: PreTrainedConfig) -> PreTrainedModel:
     options: dict[str, Any] = {"attn_implementation": "sdpa" if kind._supports_sdpa else "eager"}
     if "add_pooling_layer" in inspect.signature(kind.__init__).parameters:
         options["add_pooling_layer"] = False
+    model: PreTrainedModel
     try:
         with quiet_transformers():
             model, found = AutoModel.from_pretrained(
@@ -77,13 +102,14 @@ def read_model(folder: Path, config: PreTrainedConfig) -> PreTrainedModel:
     if missing:
         problem = f"the weights in {folder} lack {len(missing)} tensors of its config.json, the first is {missing[0]}"
         raise ModelError(problem, _AGAIN)
-    return model.eval()
+    model.eval()
+    return model
 
 
 def read_tokenizer(folder: Path, config: PreTrainedConfig, *, lower_case: bool) -> PreTrainedTokenizerBase:
     """The tokenizer, set to lower-case if sentence-transformers was told so.
 
-    Raises ModelError where there is none, or it has more tokens than the model.
+    Raises ModelError if it is missing, or has more tokens than the model.
     """
     names = [path.name for path in folder.iterdir()]
     if not any(name in _TOKENIZER_FILES or name.endswith((".model", ".spm")) for name in names):
@@ -101,22 +127,43 @@ def read_tokenizer(folder: Path, config: PreTrainedConfig, *, lower_case: bool) 
     return tokenizer
 
 
-def positions(model: PreTrainedModel) -> int | None:
-    """How many tokens the model has positions for; None where it says none: 512 for BERT and for XLM-R's table of 514.
+def write_model(model: PreTrainedModel, folder: Path, *, all_layers: bool) -> None:
+    """Weights in float32 and config.json; `all_layers` makes sentence-transformers pass on every layer."""
+    with quiet_transformers():
+        model.save_pretrained(folder)
+    path = folder / "config.json"
+    (folder / "model.safetensors").chmod(path.stat().st_mode)
+    config = {key: value for key, value in read_json(path).items() if key not in _OF_THIS_MACHINE}
+    config.pop("output_hidden_states", None)
+    if all_layers:
+        config["output_hidden_states"] = True
+    write_json(path, dict(sorted(config.items())))
 
-    Models of the RoBERTa kind number positions from the padding id on, and lose the rows below.
-    """
-    size = getattr(model.config, "max_position_embeddings", None)
-    if not isinstance(size, int) or size <= 0:
-        return None
+
+def write_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path, max_length: int) -> None:
+    """The tokenizer's files, without what its last call left there and without names of this machine."""
+    if tokenizer.is_fast:
+        tokenizer.backend_tokenizer.no_truncation()
+        tokenizer.backend_tokenizer.no_padding()
+    with quiet_transformers():
+        tokenizer.save_pretrained(folder)
+    path = folder / "tokenizer_config.json"
+    settings = {key: value for key, value in read_json(path).items() if key not in _OF_THIS_MACHINE}
+    write_json(path, dict(sorted({**settings, "model_max_length": max_length}.items())))
+
+
+def first_position(model: PreTrainedModel) -> int:
+    """The number of the first position: 0, or the one after the padding id for models of the RoBERTa kind."""
     for name, module in model.named_modules():
-        if (
-            name.endswith("position_embeddings")
-            and isinstance(module, torch.nn.Embedding)
-            and module.padding_idx is not None
-        ):
-            return size - module.padding_idx - 1
-    return size
+        if name.endswith("position_embeddings") and isinstance(module, torch.nn.Embedding):
+            return 0 if module.padding_idx is None else module.padding_idx + 1
+    return 0
+
+
+def positions(model: PreTrainedModel) -> int | None:
+    """How many tokens the model has positions for, None if it does not say: 512 for BERT and XLM-R (a table of 514)."""
+    size = getattr(model.config, "max_position_embeddings", None)
+    return size - first_position(model) if isinstance(size, int) and size > 0 else None
 
 
 def _check_weights(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Where a model is: the embedded starter, a local folder, or the hub. Does not import torch."""
+"""Where a model is (the starter, a folder, the hub), and what identifies it in keys. Does not import torch."""
 
 from __future__ import annotations
 
@@ -7,12 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlsg.cache.files import canonical_json, sha256_file, sha256_text
 from mlsg.config.resources import starter_folder
 from mlsg.errors import HubUnreachableError, ModelError
+from mlsg.model.folder import module_folders
 
 if TYPE_CHECKING:
     from mlsg.hub import Hub
 
+_NAMES = (
+    *("config.json", "modules.json", "config_sentence_transformers.json", "tokenizer.json", "tokenizer_config.json"),
+    *("special_tokens_map.json", "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt", "bpe.codes"),
+)
+_SUFFIXES = (".safetensors", ".safetensors.index.json", ".model", "_config.json")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
@@ -68,6 +75,29 @@ def hub_commit(repo: str, revision: str, hub: Hub | None = None) -> str:
             "name a local folder, or connect to the network once",
         )
     return commit
+
+
+def fingerprint_model(model: str, revision: str = "main", hub: Hub | None = None) -> str:
+    """`sha256:<hex>` of a folder's configuration, tokenizer, weights and modules; `repo@<commit>` of a hub model.
+
+    A card, a training log or a note in the folder does not count. Raises ModelError where there is no model and
+    HubUnreachableError where the commit of a revision is not known.
+    """
+    folder = local_folder(model)
+    if folder is None:
+        return f"{model}@{hub_commit(model, revision, hub)}"
+    files = _files_that_matter(folder)
+    if not files:
+        raise ModelError(f"{model} holds no model", "name the folder that holds config.json and model.safetensors")
+    hashes = sorted((path.relative_to(folder).as_posix(), sha256_file(path)) for path in files)
+    return f"sha256:{sha256_text(canonical_json(hashes))}"
+
+
+def _files_that_matter(folder: Path) -> list[Path]:
+    """The files of a model folder that decide its vectors, those of its modules' folders (`1_Pooling`) included."""
+    places = sorted({folder, *(place for place in module_folders(folder) if place.is_dir())})
+    files = (path for place in places for path in sorted(place.iterdir()) if path.is_file())
+    return [path for path in files if path.name in _NAMES or path.name.endswith(_SUFFIXES)]
 
 
 def _hub() -> Hub:

@@ -121,7 +121,7 @@ def _ids(tokenizer: PreTrainedTokenizerBase, texts: list[str], first: int, max_l
     if not texts:
         return []
     try:
-        found = tokenizer(
+        found: list[list[int]] = tokenizer(
             texts,
             truncation=max_length is not None,
             max_length=max_length,
@@ -129,7 +129,7 @@ def _ids(tokenizer: PreTrainedTokenizerBase, texts: list[str], first: int, max_l
             return_attention_mask=False,
             return_token_type_ids=False,
             verbose=False,
-        )
+        )["input_ids"]
     except (UnicodeEncodeError, TypeError) as error:
         for number, text in enumerate(texts, start=first):
             if not isinstance(text, str):
@@ -138,4 +138,4 @@ def _ids(tokenizer: PreTrainedTokenizerBase, texts: list[str], first: int, max_l
                 problem = f"the sentence {text[:40]!a} holds half a surrogate pair"
                 raise DataError(problem, "write the file as UTF-8") from error
         raise
-    return found["input_ids"]
+    return found

@@ -31,7 +31,8 @@ def settings_class(name: str) -> type[Any]:
     """The `Settings` dataclass of an objective. Raises SettingError for an unknown name."""
     if name not in _OBJECTIVES:
         raise SettingError(f'unknown objective "{name}" in [objective]', nearest(str(name), _OBJECTIVES))
-    return import_module(_OBJECTIVES[name]).Settings
+    found: type[Any] = import_module(_OBJECTIVES[name]).Settings
+    return found
 
 
 def read(table: Mapping[str, Any]) -> ObjectiveSettings:
@@ -41,7 +42,8 @@ def read(table: Mapping[str, Any]) -> ObjectiveSettings:
     """
     name = table.get("name", "self_guided")
     values = {key: value for key, value in table.items() if key != "name"}
-    return read_settings(settings_class(name), values, f"[objective] {name}")
+    settings: ObjectiveSettings = read_settings(settings_class(name), values, f"[objective] {name}")
+    return settings
 
 
 def resolved(table: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from mlsg.config.settings import Between
 from mlsg.errors import SettingError
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 class Settings:
     """Settings of self-guided training; the defaults are the paper's."""
 
-    trains = True  # without annotation, or it would be a setting
+    trains: ClassVar[bool] = True
 
     loss: Annotated[
         Literal["base", "opt1", "opt2", "opt3"], "opt3: SG-OPT; the others draw one layer a sentence and step"
@@ -79,33 +79,33 @@ class Settings:
         """The loss names the method: opt3 is SG-OPT, base is SG."""
         return self.loss
 
-    def build(self, ground: TrainingContext) -> SelfGuided:
-        """The objective on `ground`. Raises SettingError for a layer that the base does not have."""
+    def build(self, context: TrainingContext) -> SelfGuided:
+        """The objective on `context`. Raises SettingError for a layer that the base does not have."""
         from mlsg.objectives.projection import projection_head
-        from mlsg.objectives.view_source import view_source
+        from mlsg.objectives.stored_views import view_source
 
         head = projection_head(
-            ground.base.dimension,
+            context.base.dimension,
             width=self.head_width,
             depth=self.head_depth,
-            deviation=getattr(ground.base.model.config, "initializer_range", 0.02),
-            seed=ground.seed_of("head"),
+            deviation=getattr(context.base.model.config, "initializer_range", 0.02),
+            seed=context.seed_of("head"),
         )
-        guide = _guide(ground, dropout=self.guide_dropout)
-        return SelfGuided(self, ground, guide, view_source(self, ground, guide), head)
+        guide = _guide(context, dropout=self.guide_dropout)
+        return SelfGuided(self, context, guide, view_source(self, context, guide), head)
 
 
 class SelfGuided:
     """The loss of one batch. Not a module: the guide must not be switched to training by a parent's `.train()`."""
 
     def __init__(
-        self, settings: Settings, ground: TrainingContext, guide: Backbone, views: ViewSource, head: nn.Module
+        self, settings: Settings, context: TrainingContext, guide: Backbone, views: ViewSource, head: nn.Module
     ) -> None:
-        self.settings, self.encoder, self.guide, self.views, self.head = settings, ground.encoder, guide, views, head
+        self.settings, self.encoder, self.guide, self.views, self.head = settings, context.encoder, guide, views, head
         self.parts: Mapping[str, nn.Module] = {"head": head}
         from mlsg.objectives.l2_sp import L2ToStart
 
-        self.pull = (
+        self.regulariser = (
             L2ToStart(settings.reg_weight, dict(guide.model.named_parameters())) if settings.reg_weight else None
         )
 
@@ -120,10 +120,10 @@ class SelfGuided:
         from mlsg.objectives.nt_xent import LOSSES
 
         views = self._positives(batch)  # (b, n, d), or (b, d) where one is drawn
-        contrast, share = LOSSES[self.settings.loss], batch.share
-        duplicates = share.own(batch.duplicates) if self.settings.mask_duplicates else None
-        views = share.gather(views)  # (B, ...), before the head: without gradient, they only travel one way
-        return contrast(*self._projected(share.own(anchors), views), self.settings.temperature, duplicates, share)
+        contrast, shard = LOSSES[self.settings.loss], batch.shard
+        duplicates = shard.own(batch.duplicates) if self.settings.mask_duplicates else None
+        views = shard.gather(views)  # (B, ...), before the head: without gradient, they only travel one way
+        return contrast(*self._projected(shard.own(anchors), views), self.settings.temperature, duplicates, shard)
 
     def _projected(self, anchors: Tensor, views: Tensor) -> tuple[Tensor, Tensor]:
         """Both through the head in one product: its weights are read, and their gradients written, once."""
@@ -140,6 +140,6 @@ class SelfGuided:
         return self.views(batch, batch.draw("layer", len(self.views.layers)))
 
 
-def _guide(ground: TrainingContext, *, dropout: bool) -> Backbone:
-    guide = ground.base.copy_frozen().to(ground.device)
+def _guide(context: TrainingContext, *, dropout: bool) -> Backbone:
+    guide = context.base.copy_frozen().to(context.device)
     return guide.train() if dropout else guide.eval()

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -27,8 +27,14 @@ from mlsg import console
 from mlsg.cache.artefact import Artefact, Request
 from mlsg.cache.files import sync
 from mlsg.cache.shared_work import build_parts, help_build_parts
-from mlsg.objectives.interface import Batch, CacheKey, TrainingText
-from mlsg.objectives.views import GuideViews
+from mlsg.errors import SettingError
+from mlsg.objectives.interface import Batch, CacheKey, TrainingContext, TrainingText
+from mlsg.objectives.view_statistics import fit_moments, sif_weights, whitening
+from mlsg.objectives.views import GuideViews, TransformedViews, ViewSource, WholeViews
+
+if TYPE_CHECKING:
+    from mlsg.model.backbone import Backbone
+    from mlsg.objectives.self_guided import Settings
 
 STAGE = "views"
 FORMAT = 3
@@ -72,7 +78,7 @@ def bytes_of(guide: GuideViews) -> int:
 
 
 def stored_views(
-    guide: GuideViews, origin: CacheKey, settings: Mapping[str, Any], layers: Sequence[int]
+    guide: GuideViews, cache_key: CacheKey, settings: Mapping[str, Any], layers: Sequence[int]
 ) -> StoredViews:
     """The views that `guide` (of all layers) gives for its whole text; computed unless they are in the workspace.
 
@@ -81,10 +87,10 @@ def stored_views(
     request = Request(
         stage=STAGE,
         format=FORMAT,
-        name=f"{origin.base_name.rpartition('/')[2]}-{guide.pooling}",
-        settings={**settings, "max_length": origin.max_length},
-        inputs={"sentences": origin.sentences},
-        fingerprints={"base": origin.base},
+        name=f"{cache_key.base_name.rpartition('/')[2]}-{guide.pooling}",
+        settings={**settings, "max_length": cache_key.max_length},
+        inputs={"sentences": cache_key.sentences},
+        fingerprints={"base": cache_key.base},
     )
     order = _order(guide.text)
     parts = [order[first : first + _ROWS] for first in range(0, len(order), _ROWS)]
@@ -109,7 +115,7 @@ def stored_views(
     def help_make(scratch: Path) -> bool:
         return help_build_parts(scratch, names, lambda number: compute(scratch, number))
 
-    artefact = origin.workspace.build(request, make, help_make=help_make)
+    artefact = cache_key.workspace.build(request, make, help_make=help_make)
     places = np.empty(len(order), dtype=np.int64)
     places[guide.text.groups[order]] = np.arange(len(order))
     return StoredViews(_mapped(artefact), places[guide.text.groups], layers, guide.device)
@@ -122,3 +128,33 @@ def _order(text: TrainingText) -> NDArray[np.int64]:
 
 def _mapped(artefact: Artefact) -> list[Tensor]:
     return [load_file(path)["views"] for path in sorted(artefact.folder.glob("views-*.safetensors"))]
+
+
+def view_source(settings: Settings, context: TrainingContext, guide: Backbone) -> ViewSource:
+    """The views of `context.text` that `settings` ask for. Raises SettingError for a layer that the base does not have.
+
+    Whether they are stored depends on the settings and the size of the text alone, so that a training is the same
+    whatever ran before it.
+    """
+    last = context.base.layers
+    if any(layer > last for layer in settings.layers):
+        raise SettingError(f"objective.layers is {list(settings.layers)}", f"the base has layers 0 to {last}")
+    layers = list(settings.layers) or list(range(last + 1))
+    weights = None
+    if settings.view_weighting == "sif":
+        weights = sif_weights(context.text.token_counts(context.base.model.config.vocab_size)).to(context.device)
+    precision = context.precision if settings.view_precision == "train" else settings.view_precision
+    ready = guide.for_training() if settings.guide_dropout else guide.for_measuring(precision)
+    whole = GuideViews(ready, context.text, list(range(last + 1)), settings.view_pooling, precision, weights)
+    views: WholeViews = whole.of_layers(layers)
+    fits = bytes_of(whole) <= settings.view_cache_gb * 1e9
+    if context.cache_key is not None and fits and not settings.guide_dropout:
+        told = {"pooling": settings.view_pooling, "weighting": settings.view_weighting, "precision": precision}
+        views = stored_views(whole, context.cache_key, told, layers)
+    return views if settings.view_transform == "none" else _transformed(views, settings, context)
+
+
+def _transformed(views: WholeViews, settings: Settings, context: TrainingContext) -> TransformedViews:
+    means, covariances = fit_moments(views.everything())
+    maps = whitening(covariances, settings.view_shrinkage).float() if settings.view_transform == "whiten" else None
+    return TransformedViews(views, means.float().to(context.device), None if maps is None else maps.to(context.device))

@@ -1,13 +1,13 @@
 """No training at all: the encoder is the base with its pooling.
 
-When to use it: as the "before" of every comparison, and as the honest answer to whether training was worth it. The
+When to use it: as the "before" of every comparison, and to see whether training was worth it. The
 pooling and the layer are those of `[encoder]`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import ClassVar, NoReturn
 
 from mlsg.errors import SettingError
 from mlsg.objectives.interface import TrainingContext
@@ -17,13 +17,13 @@ from mlsg.objectives.interface import TrainingContext
 class Settings:
     """There is nothing to set."""
 
-    trains = False  # without annotation, or it would be a setting
+    trains: ClassVar[bool] = False
 
     @property
     def label(self) -> str:
         """A short name for folders and tables."""
         return "untuned"
 
-    def build(self, ground: TrainingContext) -> NoReturn:
+    def build(self, context: TrainingContext) -> NoReturn:
         """Raises SettingError: there is no loss to compute."""
         raise SettingError('objective "untuned" has nothing to train', "choose another objective, or only its pooling")

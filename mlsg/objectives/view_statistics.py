@@ -46,4 +46,5 @@ def whitening(covariances: Tensor, shrinkage: float) -> Tensor:
     shrunk = torch.where(scale > 0, shrunk, identity)
     values, vectors = torch.linalg.eigh(shrunk)
     floor = values.amax(1, keepdim=True) * 1e-12  # rounding can leave an eigenvalue a hair below zero
-    return vectors * values.maximum(floor).rsqrt()[:, None, :] @ vectors.transpose(1, 2)
+    maps: Tensor = vectors * values.maximum(floor).rsqrt()[:, None, :] @ vectors.transpose(1, 2)
+    return maps

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -16,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mlsg.model.fast.dropout import masks_of
 from mlsg.model.fast.packing import Packed, pack, pool_layers, pool_rows
 from mlsg.model.fast.threads import parallel_map
 from mlsg.model.precision import autocast
@@ -78,7 +80,15 @@ class GuideViews:
 
     def __call__(self, batch: Batch, drawn: Sequence[int] | None = None) -> Tensor:
         """(b, n, d), or (b, d) of the drawn layers."""
-        views = torch.cat([self.of(packed) for packed in batch.chunks])
+        if self.guide.training:  # dropout by sentence, as in the tuned copy
+            rest = iter(batch.draw("guide_dropout", 1 << 63))
+            found = []
+            for packed in batch.mini_batches:
+                with masks_of(list(islice(rest, len(packed))), packed):
+                    found.append(self.of(packed))
+        else:
+            found = [self.of(packed) for packed in batch.mini_batches]
+        views = torch.cat(found)
         return views if drawn is None else views[range(len(views)), list(drawn)]
 
     def everything(self) -> Iterator[Tensor]:

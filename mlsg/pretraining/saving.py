@@ -9,7 +9,7 @@ from pathlib import Path
 from transformers import BertForPreTraining, PreTrainedTokenizerFast
 
 from mlsg.cache.files import sync, sync_tree
-from mlsg.model.quiet import quiet_transformers
+from mlsg.model.pretrained import quiet_transformers
 from mlsg.pretraining.network import SAVED_DROPOUT
 
 

@@ -15,8 +15,7 @@ from mlsg.cache.artefact import Request
 from mlsg.config.settings import table_of
 from mlsg.errors import HubUnreachableError, SettingError, nearest
 from mlsg.hub import Hub
-from mlsg.model.fingerprint import fingerprint_model
-from mlsg.model.source import local_folder
+from mlsg.model.source import fingerprint_model, local_folder
 from mlsg.train.jobs import train_at_once
 from mlsg.train.outside import place_from_environment
 from mlsg.train.pace import Pace

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -36,29 +37,30 @@ class GradientCache:
     def gradients(self, batch: Batch, seeds: Sequence[int]) -> Tensor:
         """Add the gradients of the batch's loss to every `.grad`; returns the loss.
 
-        `seeds` are those of the dropout masks, one a chunk.
+        `seeds` are those of the dropout masks, one a sentence, so that masks do not depend on the passes.
         """
-        if len(batch.chunks) == 1:
+        if len(batch.mini_batches) == 1:
             torch.manual_seed(seeds[0])
             # one autocast around both: the head's weights are cast here too
-            with masks_of(seeds[0]), autocast(self.device, self.precision):
-                loss = self.objective.loss(self.objective.anchors(self.tuned, batch.chunks[0]), batch)
+            with masks_of(seeds, batch.mini_batches[0]), autocast(self.device, self.precision):
+                loss = self.objective.loss(self.objective.anchors(self.tuned, batch.mini_batches[0]), batch)
             loss.backward()
             return loss.detach()
-        passes = list(zip(batch.chunks, seeds, strict=True))
+        sizes, rest = [len(chunk) for chunk in batch.mini_batches], iter(seeds)
+        passes = [(chunk, list(islice(rest, size))) for chunk, size in zip(batch.mini_batches, sizes, strict=True)]
         with torch.no_grad():
-            anchors = torch.cat([self._anchors(chunk, seed) for chunk, seed in passes])
+            anchors = torch.cat([self._anchors(chunk, own) for chunk, own in passes])
         anchors.requires_grad_()
         with autocast(self.device, self.precision):
             loss = self.objective.loss(anchors, batch)
         loss.backward()
         assert anchors.grad is not None
-        for (chunk, seed), upstream in zip(passes, anchors.grad.split([len(c) for c in batch.chunks]), strict=True):
-            self._anchors(chunk, seed).backward(upstream)
+        for (chunk, own), upstream in zip(passes, anchors.grad.split(sizes), strict=True):
+            self._anchors(chunk, own).backward(upstream)
         return loss.detach()
 
-    def _anchors(self, chunk: Packed, seed: int) -> Tensor:
+    def _anchors(self, chunk: Packed, seeds: Sequence[int]) -> Tensor:
         """One autocast for each pass: what is cast without a graph must not be met by the pass with one."""
-        torch.manual_seed(seed)
-        with masks_of(seed), autocast(self.device, self.precision):
+        torch.manual_seed(seeds[0])  # for the dropout of accelerators
+        with masks_of(seeds, chunk), autocast(self.device, self.precision):
             return self.objective.anchors(self.tuned, chunk)

@@ -107,7 +107,7 @@ class _Loop:
         self.measured = run.tuned.for_measuring(self.s.precision)
         self.passes = GradientCache(run.tuned.for_training(), run.objective, self.device, self.s.precision)
         self.trained = _trained(run)
-        self.pulled = {name: value for name, value in run.tuned.model.named_parameters() if value.requires_grad}
+        self.regularised = {name: value for name, value in run.tuned.model.named_parameters() if value.requires_grad}
         self.optimiser = adamw(self.trained, self.s)
         make_moments(self.optimiser)
         self.state = State()
@@ -136,9 +136,9 @@ class _Loop:
 
     def _step(self) -> np.ndarray:
         step, settings = self.state.step, self.s
-        epoch, within = self.plan.place(step)
+        epoch, _ = self.plan.place(step)
         rows = self.plan.rows(step, self.order(epoch))
-        loss = self._gradients(self._batch(epoch, rows), epoch, within)
+        loss = self._gradients(self._batch(epoch, rows), epoch)
         set_learning_rate(self.optimiser, learning_rate(step, self.plan.steps, settings))
         update(self.optimiser, settings.max_grad_norm)
         self.optimiser.zero_grad(set_to_none=True)
@@ -146,23 +146,20 @@ class _Loop:
         self.state.step += 1
         return rows
 
-    def _gradients(self, batch: Batch, epoch: int, within: int) -> Tensor:
+    def _gradients(self, batch: Batch, epoch: int) -> Tensor:
         """Gradients of the batch of all processes, in every `.grad`; returns this process's part of the loss."""
-        team, pull = self.r.team, self.r.objective.pull
-        numbers = [
-            [team.rank, chunk] if chunk else [team.rank] if team.rank else [] for chunk in range(len(batch.chunks))
-        ]
-        # the first chunk of the first process draws the masks that one process with one chunk would draw
-        seeds = [seed_of(self.s.seed, "dropout", epoch, within, *number) for number in numbers]
+        team, regulariser = self.r.team, self.r.objective.regulariser
+        # by sentence: masks depend neither on mini batches nor on the number of processes
+        seeds = [seed_of(self.s.seed, "dropout", epoch, int(row)) for row in batch.rows]
         loss = self.passes.gradients(batch, seeds)
         team.sum_gradients(self.trained.values())
-        return loss if pull is None else loss + pull.add_gradient(self.pulled) / team.size
+        return loss if regulariser is None else loss + regulariser.add_gradient(self.regularised) / team.size
 
     def _rehearse(self) -> None:
         """Gradients of the longest sentences, thrown away: too little memory shows now and not in an hour."""
         longest = np.argsort(-self.r.text.tokens.lengths, kind="stable")[: self.s.batch_size]
         try:
-            self._gradients(self._batch(0, longest), 0, 0)
+            self._gradients(self._batch(0, longest), 0)
         except RuntimeError as error:
             if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
                 raise
@@ -175,14 +172,14 @@ class _Loop:
 
     def _batch(self, epoch: int, whole: np.ndarray) -> Batch:
         """This process's part of the batch whose sentences are `whole`."""
-        seed, text, share = self.s.seed, self.r.text, self.r.team.part(len(whole))
-        rows = whole[share.places]
+        seed, text, shard = self.s.seed, self.r.text, self.r.team.part(len(whole))
+        rows = whole[shard.places]
         return Batch(
             rows,  # type: ignore[arg-type]
-            text.chunks(rows, self.s.mini_batch_size, together=self.r.tuned.packs, device=self.device),
-            text.duplicates(whole)[share.places].to(self.device, non_blocking=True),
+            text.mini_batches(rows, self.s.mini_batch_size, together=self.r.tuned.packs, device=self.device),
+            text.duplicates(whole)[shard.places].to(self.device, non_blocking=True),
             lambda purpose, bound: [draw_below(bound, seed, purpose, epoch, int(row)) for row in rows],
-            share,
+            shard,
         )
 
     def _after_step(self) -> None:

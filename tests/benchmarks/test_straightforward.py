@@ -12,7 +12,7 @@ from transformers import BertModel
 from benchmarks import material, ours, straightforward
 from mlsg.model.backbone import load_backbone
 from mlsg.model.pooling import pool
-from mlsg.model.quiet import quiet_transformers
+from mlsg.model.pretrained import quiet_transformers
 from mlsg.objectives.nt_xent import opt3
 from mlsg.objectives.projection import projection_head
 from tests.tiny_models import SENTENCES, tiny_bert

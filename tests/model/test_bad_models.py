@@ -1,4 +1,4 @@
-"""What is no model is told in one line that says what to do, and nothing in it is run."""
+"""What is not a model is told in one line that says what to do, and nothing in it is run."""
 
 from __future__ import annotations
 
@@ -73,13 +73,13 @@ def _no_tokenizer(folder: Path) -> None:
 
 _DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "no config": (lambda f: (f / "config.json").unlink(), "has no config.json"),
-    "config that is no JSON": (lambda f: (f / "config.json").write_text("{"), "no configuration"),
-    "config that is a list": (lambda f: (f / "config.json").write_text("[]"), "no configuration"),
-    "binary config": (lambda f: (f / "config.json").write_bytes(b"\xff\x00\xfe"), "no configuration"),
-    "unknown architecture": (lambda f: _edit_config(f, model_type="bertissimo"), "no configuration"),
+    "config that is no JSON": (lambda f: (f / "config.json").write_text("{"), "not a configuration"),
+    "config that is a list": (lambda f: (f / "config.json").write_text("[]"), "not a configuration"),
+    "binary config": (lambda f: (f / "config.json").write_bytes(b"\xff\x00\xfe"), "not a configuration"),
+    "unknown architecture": (lambda f: _edit_config(f, model_type="bertissimo"), "not a configuration"),
     "code of its own": (
         lambda f: _edit_config(f, model_type="mine", auto_map={"AutoConfig": "mine.C", "AutoModel": "mine.M"}),
-        "no configuration",
+        "not a configuration",
     ),
     "gpt2": (lambda f: GPT2Config().save_pretrained(f), "is a gpt2 model, not an encoder"),
     "t5": (lambda f: T5Config().save_pretrained(f), "is a t5 model, not an encoder"),
@@ -135,7 +135,7 @@ def test_a_middle_layer_below_a_last_normalisation_is_refused_as_a_model(folder:
         AutoModel.from_config(config).save_pretrained(folder)
     backbone = load_backbone(str(folder))
     assert backbone.truncated(3).layers == 3
-    with pytest.raises(ModelError, match="layer 2 of broken cannot be had as a model of 2 layers"):
+    with pytest.raises(ModelError, match="layer 2 of broken cannot be taken out as a model of 2 layers"):
         backbone.truncated(2)
 
 

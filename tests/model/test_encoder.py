@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture(scope="module")
 def encoder(folder: Path) -> Encoder:
-    return Encoder.load(folder, pooling="mean", device="cpu")
+    return Encoder.from_pretrained(folder, pooling="mean", device="cpu")
 
 
 def test_each_vector_is_that_of_the_text_alone(encoder: Encoder) -> None:
@@ -38,7 +39,7 @@ def test_each_vector_is_that_of_the_text_alone(encoder: Encoder) -> None:
 
 @pytest.mark.parametrize("pooling", ["cls", "mean", "max", "first_last"])
 def test_order_and_batch_size_do_not_matter(folder: Path, pooling: str) -> None:
-    encoder = Encoder.load(folder, pooling=pooling, device="cpu")
+    encoder = Encoder.from_pretrained(folder, pooling=pooling, device="cpu")
     shuffled = random.Random(1).sample(range(len(TEXTS)), len(TEXTS))
     expected = encoder.encode(TEXTS)
     found = encoder.encode([TEXTS[n] for n in shuffled], batch_tokens=70)
@@ -62,9 +63,44 @@ def test_no_texts_are_no_vectors(encoder: Encoder) -> None:
     assert encoder.counts([]).unknown.tolist() == []
 
 
-def test_one_text_that_is_no_list_is_refused(encoder: Encoder) -> None:
-    with pytest.raises(TypeError, match="list"):
-        encoder.encode("The cat")
+def test_one_text_gives_one_vector(encoder: Encoder) -> None:
+    found = encoder.encode("The cat", normalize_embeddings=True)
+    assert found.shape == (32,)
+    assert np.array_equal(found, encoder.encode(["The cat"], normalize_embeddings=True)[0])
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_batches_by_sentences_give_the_same_vectors(
+    encoder: Encoder, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, seen = encoder.encode(TEXTS), []
+    monkeypatch.setattr(
+        "mlsg.model.encoder.pack", lambda *given, **how: seen.append(len(given[1])) or pack(*given, **how)
+    )
+    np.testing.assert_allclose(encoder.encode(TEXTS, batch_size=size), expected, atol=1e-5, rtol=0)
+    assert sorted(set(seen))[-1] == min(size, len(set(TEXTS)))
+    with pytest.raises(SettingError, match="batch_size is 0"):
+        encoder.encode(TEXTS, batch_size=0)
+
+
+def test_similarity_is_the_cosine_of_each_pair(encoder: Encoder) -> None:
+    left, right = np.random.default_rng(0).normal(size=(2, 3, 5))
+    right[2] = 0
+    found = encoder.similarity(left, right)
+    assert found.dtype == np.float32
+    for i in range(3):
+        for j in range(2):
+            cosine = left[i] @ right[j] / (np.linalg.norm(left[i]) * np.linalg.norm(right[j]))
+            assert found[i, j] == pytest.approx(cosine, abs=1e-6)
+    assert (found[:, 2] == 0).all()
+    assert encoder.similarity(left[0], right).shape == (1, 3)
+
+
+def test_an_encoder_says_what_it_is_and_where_it_comes_from(folder: Path, encoder: Encoder) -> None:
+    assert encoder.source == str(folder)
+    assert Encoder(encoder.backbone, "mean").source is None
+    assert repr(encoder) == f"Encoder({str(folder)!r}, pooling='mean', layer=3, dimension=32, max_length=64)"
+    assert encoder.get_sentence_embedding_dimension() == encoder.dimension == 32
 
 
 def test_broken_unicode_is_a_data_error(encoder: Encoder) -> None:
@@ -72,7 +108,7 @@ def test_broken_unicode_is_a_data_error(encoder: Encoder) -> None:
         encoder.encode(["\udc00"])
 
 
-def test_progress_counts_every_text(encoder: Encoder) -> None:
+def test_progress_counts_every_text(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
     class Bar:
         done = 0
 
@@ -80,8 +116,13 @@ def test_progress_counts_every_text(encoder: Encoder) -> None:
             self.done += units
 
     bar = Bar()
-    encoder.encode([*TEXTS, "a", "a"], batch_tokens=80, progress=bar)
-    assert bar.done == len(TEXTS) + 2
+    texts = [*TEXTS, "a", "a"]
+    totals = []
+    monkeypatch.setattr("mlsg.console.progress", lambda _, total, unit: totals.append(total) or nullcontext(bar))
+    encoder.encode(texts, batch_tokens=80)
+    assert not totals
+    encoder.encode(texts, batch_tokens=80, show_progress_bar=True)
+    assert totals == [bar.done] == [len(texts)]
 
 
 def test_counts_are_those_of_a_plain_tokenisation(encoder: Encoder) -> None:
@@ -98,7 +139,7 @@ def test_counts_are_those_of_a_plain_tokenisation(encoder: Encoder) -> None:
 
 
 def test_bf16_is_close_and_still_gives_float32(folder: Path, encoder: Encoder) -> None:
-    rough = Encoder.load(folder, pooling="mean", device="cpu", precision="bf16").encode(TEXTS)
+    rough = Encoder.from_pretrained(folder, pooling="mean", device="cpu", precision="bf16").encode(TEXTS)
     exact = encoder.encode(TEXTS)
     assert rough.dtype == np.float32
     assert not np.array_equal(rough, exact)
@@ -107,7 +148,7 @@ def test_bf16_is_close_and_still_gives_float32(folder: Path, encoder: Encoder) -
 
 
 def test_many_texts_are_encoded_slab_by_slab(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    encoder = Encoder.load(folder, pooling="mean", device="cpu")
+    encoder = Encoder.from_pretrained(folder, pooling="mean", device="cpu")
     texts = [*TEXTS, *SENTENCES, *TEXTS]
     whole = encoder.encode(texts)
     monkeypatch.setattr("mlsg.model.encoder._SLAB", 3)
@@ -118,7 +159,7 @@ def test_many_texts_are_encoded_slab_by_slab(folder: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_a_settled_vector_has_the_same_bits_whatever_is_beside_it(folder: Path, precision: str) -> None:
-    encoder = Encoder.load(folder, pooling="mean", device="cpu", precision=precision)
+    encoder = Encoder.from_pretrained(folder, pooling="mean", device="cpu", precision=precision)
     texts = list(
         dict.fromkeys([*TEXTS, *SENTENCES, *(f"{word} {n}" for word in ["a", "bb", "tren"] for n in range(40))])
     )
@@ -180,13 +221,13 @@ def test_encoding_in_the_midst_of_training_has_no_dropout_and_disturbs_nothing(f
     assert torch.equal(state, torch.random.get_rng_state())
     assert backbone.training
     ids, mask = backbone.tokenize(TEXTS).batch([0, 1])
-    Encoder(backbone, "mean").vectors(ids, mask).sum().backward()
+    backbone.last_state(ids, mask).sum().backward()
     assert all(p.grad is not None for p in backbone.model.encoder.parameters())
 
 
 @pytest.mark.parametrize(("layer", "number"), [(None, 3), (-1, 3), (0, 0), (2, 2)])
 def test_layers_are_those_of_the_base(folder: Path, layer: int | None, number: int) -> None:
-    encoder = Encoder.load(folder, pooling="cls", layer=layer, device="cpu")
+    encoder = Encoder.from_pretrained(folder, pooling="cls", layer=layer, device="cpu")
     assert encoder.layer == number
     with torch.no_grad():
         ids, mask = encoder.tokenize(TEXTS).batch([3])
@@ -196,19 +237,19 @@ def test_layers_are_those_of_the_base(folder: Path, layer: int | None, number: i
 
 def test_a_plain_model_needs_a_pooling(folder: Path) -> None:
     with pytest.raises(SettingError, match="give one: cls, mean, max, first_last"):
-        Encoder.load(folder)
+        Encoder.from_pretrained(folder)
     with pytest.raises(SettingError, match='did you mean "mean"'):
-        Encoder.load(folder, pooling="men")
+        Encoder.from_pretrained(folder, pooling="men")
     with pytest.raises(SettingError, match="layers 0 to 3"):
-        Encoder.load(folder, pooling="mean", layer=7)
+        Encoder.from_pretrained(folder, pooling="mean", layer=7)
 
 
 def test_an_unknown_precision_is_refused(folder: Path) -> None:
     with pytest.raises(SettingError, match="bf16"):
-        Encoder.load(folder, pooling="mean", precision="bf61")
+        Encoder.from_pretrained(folder, pooling="mean", precision="bf61")
 
 
 def test_the_starter_encodes() -> None:
-    vectors = Encoder.load("starter", pooling="cls", device="cpu").encode(["Ein Satz.", "文。", ""])
+    vectors = Encoder.from_pretrained("starter", pooling="cls", device="cpu").encode(["Ein Satz.", "文。", ""])
     assert vectors.shape == (3, 256)
     assert np.isfinite(vectors).all()

@@ -11,7 +11,7 @@ import pytest
 
 from mlsg.errors import HubUnreachableError, ModelError
 from mlsg.model.encoder import Encoder
-from mlsg.model.fingerprint import fingerprint_model
+from mlsg.model.source import fingerprint_model
 from tests.tiny_models import tiny_bert
 
 

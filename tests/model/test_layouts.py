@@ -21,7 +21,7 @@ from sentence_transformers.base.modules import Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling, WeightedLayerPooling
 from transformers import AutoModel, AutoTokenizer
 
-from mlsg.errors import ModelError
+from mlsg.errors import ModelError, SettingError
 from mlsg.model.encoder import Encoder
 from mlsg.model.folder import read_provenance
 from mlsg.model.modules import Dense, Normalize
@@ -129,12 +129,12 @@ def test_a_shorter_maximum_is_saved(bert: Path, tmp_path: Path) -> None:
 def test_dense_and_normalize_are_saved_as_their_own_modules(bert: Path, tmp_path: Path) -> None:
     plain = Encoder.load(bert, pooling="mean", device="cpu")
     torch.manual_seed(0)
-    steps = (
+    modules = (
         Dense(torch.nn.Linear(32, 48)),
         Dense(torch.nn.Linear(48, 8, bias=False), "torch.nn.modules.activation.Tanh"),
         Normalize(),
     )
-    encoder = Encoder(plain.backbone, "mean", steps=steps)
+    encoder = Encoder(plain.backbone, "mean", modules=modules)
     encoder.save(tmp_path / "one", {})
     loaded = _assert_same(tmp_path / "one")
     assert loaded.dimension == encoder.dimension == 8
@@ -228,9 +228,56 @@ def test_a_default_prompt_is_put_before_every_text_and_kept(bert: Path, tmp_path
     model.prompts, model.default_prompt_name = {"passage": "the cat: "}, "passage"
     model.save(str(tmp_path / "theirs"))
     encoder = _assert_same(tmp_path / "theirs")
-    assert encoder.prompt == "the cat: "
+    assert encoder.prompt_of() == "the cat: "
     encoder.save(tmp_path / "ours", {})
-    assert _assert_same(tmp_path / "ours").prompt == "the cat: "
+    again = _assert_same(tmp_path / "ours")
+    assert (again.prompts, again.default_prompt_name) == ({"passage": "the cat: "}, "passage")
+
+
+def test_keywords_of_encode_are_those_of_sentence_transformers(bert: Path, tmp_path: Path) -> None:
+    model = SentenceTransformer(modules=[Transformer(str(bert)), Pooling(32, "mean")], device="cpu")
+    model.prompts, model.default_prompt_name = {"query": "the cat ", "passage": "a dog "}, "passage"
+    model.save(str(tmp_path / "theirs"))
+    encoder = Encoder.from_pretrained(tmp_path / "theirs", device="cpu")
+    seen = []
+    for how in (
+        {},
+        {"prompt_name": "query"},
+        {"prompt": "on "},
+        {"prompt": ""},
+        {"prompt": "on ", "prompt_name": "query", "batch_size": 3},
+        {"normalize_embeddings": True, "batch_size": 2},
+    ):
+        for texts in (TEXTS, TEXTS[1]):
+            expected = model.encode(texts, **how)
+            found = encoder.encode(texts, **how)
+            assert found.shape == expected.shape
+            np.testing.assert_allclose(found, expected, atol=1e-5, rtol=0)
+        seen.append(found)
+    assert not np.allclose(seen[0], seen[1], atol=1e-3)
+    left, right = model.encode(TEXTS[:3]), model.encode(TEXTS[2:7])
+    np.testing.assert_allclose(encoder.similarity(left, right), model.similarity(left, right), atol=1e-5)
+    with pytest.raises(SettingError, match='did you mean "passage"'):
+        encoder.encode(TEXTS, prompt_name="pasage")
+    with pytest.raises(SettingError, match="this encoder has none"):
+        Encoder(encoder.backbone, "mean").encode(TEXTS, prompt_name="query")
+
+
+def test_a_pooling_that_leaves_the_prompt_out_is_refused(bert: Path, tmp_path: Path) -> None:
+    modules = [Transformer(str(bert)), Pooling(32, "mean", include_prompt=False)]
+    SentenceTransformer(modules=modules, device="cpu").save(str(tmp_path / "theirs"))
+    with pytest.raises(ModelError, match="include_prompt"):
+        Encoder.from_pretrained(tmp_path / "theirs")
+
+
+def test_saving_needs_no_provenance_and_keeps_what_there_is(base: Path, tmp_path: Path) -> None:
+    encoder = Encoder.from_pretrained(base, pooling="mean", device="cpu")
+    encoder.save_pretrained(str(tmp_path / "plain"))
+    np.testing.assert_allclose(_assert_same(tmp_path / "plain").encode(TEXTS), encoder.encode(TEXTS), atol=1e-6)
+    encoder.save(tmp_path / "made", {"base": "b"})
+    Encoder.load(tmp_path / "made", device="cpu").save_pretrained(tmp_path / "again")
+    Encoder.load(tmp_path / "made", device="cpu").save_pretrained(tmp_path / "again")  # a second time, over the first
+    assert _bytes(tmp_path / "again") == _bytes(tmp_path / "made")
 
 
 def test_a_pooling_given_by_the_user_is_that_of_the_base_alone(bert: Path, tmp_path: Path) -> None:

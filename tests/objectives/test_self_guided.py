@@ -59,8 +59,8 @@ def test_the_loss_of_a_batch_is_its_parts_put_together(loss: str, base: Backbone
     expected = LOSSES[loss](head(anchors), head(views), 0.1, None)
     assert found.item() == pytest.approx(expected.item(), rel=1e-4)
     drift = sum(0.01**2 * parameter.numel() for parameter in base.parameters())
-    assert objective.pull is not None
-    assert objective.pull.add_gradient(dict(base.model.named_parameters())).item() == pytest.approx(
+    assert objective.regulariser is not None
+    assert objective.regulariser.add_gradient(dict(base.model.named_parameters())).item() == pytest.approx(
         0.25 * drift, rel=1e-4
     )
 
@@ -89,7 +89,18 @@ def test_guide_dropout_switches_it_on_as_in_the_authors_code(base: Backbone, tex
     objective = build(base, text, CLS, guide_dropout=True)
     assert isinstance(objective, SelfGuided)
     assert all(module.training for module in objective.guide.modules())
-    assert not torch.equal(*[objective.views(batch(text, ROWS)) for _ in range(2)])
+    plain, *found = [
+        each.views(batch(text, ROWS, epoch, chunk=chunk))  # type: ignore[attr-defined]
+        for each, epoch, chunk in (
+            (build(base, text, CLS), 0, 0),
+            (objective, 0, 0),
+            (objective, 0, 2),
+            (objective, 1, 0),
+        )
+    ]
+    assert torch.allclose(found[0], found[1], atol=1e-5)  # masks are by sentence
+    assert not torch.allclose(found[0], found[2], atol=1e-2)
+    assert not torch.allclose(found[0], plain, atol=1e-2)
 
 
 def test_the_guide_does_not_follow_the_tuned_copy(base: Backbone, text: TokenisedText) -> None:

@@ -42,10 +42,10 @@ def text(base: Backbone) -> TokenisedText:
 def built(
     base: Backbone, text: TokenisedText, workspace: Workspace | None, precision: str = "float32", **settings: Any
 ) -> SelfGuided:
-    origin = None if workspace is None else CacheKey(workspace, "tiny", "sha256:tiny", "sentences", 64)
+    cache_key = None if workspace is None else CacheKey(workspace, "tiny", "sha256:tiny", "sentences", 64)
     cpu = torch.device("cpu")
-    ground = TrainingContext(base, EncoderSettings(), text, cpu, partial(seed_of, 1), precision, origin)
-    made = objectives.read({"name": "self_guided", **HEAD, **settings}).build(ground)
+    context = TrainingContext(base, EncoderSettings(), text, cpu, partial(seed_of, 1), precision, cache_key)
+    made = objectives.read({"name": "self_guided", **HEAD, **settings}).build(context)
     assert isinstance(made, SelfGuided)
     return made
 

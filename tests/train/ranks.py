@@ -36,8 +36,10 @@ CASES: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "base-chunks": ({"loss": "base"}, {"mini_batch_size": 1}),
     "opt1-masked": ({"loss": "opt1", "mask_duplicates": True}, {}),
     "opt3-masked": ({"loss": "opt3", "mask_duplicates": True}, {"train_embeddings": True}),
+    "opt3-dropout": ({"loss": "opt3", "guide_dropout": True}, {"mini_batch_size": 2}),
+    "base-dropout": ({"loss": "base"}, {}),
 }
-TRAINED = ("base", "opt1", "opt2", "opt3", "opt3-chunks")
+TRAINED = ("base", "opt1", "opt2", "opt3", "opt3-chunks", "opt3-dropout", "base-dropout")
 STEPS = 20
 BATCH = 9
 """38 sentences: the fifth batch of an epoch has two, and one of three processes none."""
@@ -52,12 +54,13 @@ def prepared(base: Path, scratch: Path, case: str, kind: torch.dtype, team: Team
     settings = {"batch_size": BATCH, "epochs": 9, "max_steps": STEPS, "keep": "last", **changes}
     wanted = {"reg_weight": 0.1, "temperature": temperature, **objective}
     small = Small(base, scratch, settings, wanted, checkpoint_every=4, kind=kind)
+    small.dropout = 0.1 if case.endswith("-dropout") else 0.0
     run = small.prepared()
     return dataclasses.replace(run, team=team, probe=dataclasses.replace(run.probe, team=team))
 
 
 def losses_and_gradients(base: Path, scratch: Path, case: str, team: Team) -> Iterator[tuple[str, Tensor]]:
-    """Of a full batch and of short ones, in float32, away from the guide so that the pull pulls.
+    """Of a full batch and of short ones, in float32, away from the guide so that the regulariser has a gradient.
 
     Not at tau = 0.01: that makes a rounding error a hundred times as large before anything is exchanged.
     """
@@ -68,7 +71,7 @@ def losses_and_gradients(base: Path, scratch: Path, case: str, team: Team) -> It
             noise = torch.Generator().manual_seed(number)
             parameter.data.add_(torch.randn(parameter.shape, generator=noise), alpha=0.01)
     for rows in (np.arange(3, 19), np.array([2, 30]), np.array([5, 0, 37, 8])):
-        loss = loop._gradients(loop._batch(0, rows), 0, 0)
+        loss = loop._gradients(loop._batch(0, rows), 0)
         team.sum_([loss := loss.reshape(1)])
         yield f"loss/{len(rows)}", loss
         for name, trained in loop.trained.items():

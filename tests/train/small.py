@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from torch import Tensor
+from torch import Tensor, nn
 
 from mlsg import objectives
 from mlsg.config.recipes import EncoderSettings, TrainSettings
@@ -41,6 +41,8 @@ class Small:
     dev: bool = True
     checkpoint_every: int = 100
     kind: torch.dtype = torch.float32
+    dropout: float | None = None
+    """None: as the base has it."""
 
     def run(self) -> tuple[State, Run]:
         run = self.prepared()
@@ -50,6 +52,8 @@ class Small:
         self.scratch.mkdir(parents=True, exist_ok=True)
         settings = TrainSettings(**{"batch_size": 4, "learning_rate": 1e-3, "eval_steps": 5, **self.train})
         base = load_backbone(str(self.folder)).to(self.kind)
+        if self.dropout is not None:
+            set_dropout(base, self.dropout)
         text = tokenised(base)
         objective = build(base, text, self.encoder, settings.seed, **self.objective)
         for part in objective.parts.values():
@@ -69,23 +73,29 @@ class Small:
         return dev_probe(TokenisedText(base.tokenize([*firsts, *seconds])), scores)
 
 
+def set_dropout(base: Backbone, p: float) -> None:
+    for module in base.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = p
+
+
 def tokenised(base: Backbone, sentences: list[str] | None = None) -> TokenisedText:
     return TokenisedText(base.tokenize(sentences or TEXT))
 
 
 def build(base: Backbone, text: TokenisedText, encoder: EncoderSettings, seed: int = 1, **settings: Any) -> Objective:
-    ground = TrainingContext(base, encoder, text, torch.device("cpu"), partial(seed_of, seed))
-    return objectives.read({"name": "self_guided", **HEAD, **settings}).build(ground)
+    context = TrainingContext(base, encoder, text, torch.device("cpu"), partial(seed_of, seed))
+    return objectives.read({"name": "self_guided", **HEAD, **settings}).build(context)
 
 
 def batch(text: TokenisedText, rows: list[int], epoch: int = 0, chunk: int = 0) -> Batch:
     def draw(purpose: str, bound: int) -> list[int]:
         return [draw_below(bound, 1, purpose, epoch, row) for row in rows]
 
-    chunks = text.chunks(np.asarray(rows), chunk, together=True, device=torch.device("cpu"))
+    chunks = text.mini_batches(np.asarray(rows), chunk, together=True, device=torch.device("cpu"))
     return Batch(rows, chunks, text.duplicates(rows), draw)
 
 
 def loss_of(objective: Objective, tuned: Backbone, of: Batch) -> Tensor:
     """The loss of a batch without the penalty on weights."""
-    return objective.loss(torch.cat([objective.anchors(tuned, packed) for packed in of.chunks]), of)
+    return objective.loss(torch.cat([objective.anchors(tuned, packed) for packed in of.mini_batches]), of)

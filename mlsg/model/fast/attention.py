@@ -6,6 +6,7 @@ Shapes: r rows, h heads, t tokens, e dimensions of a head.
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -48,8 +49,21 @@ def attention(
             barred = scores.new_zeros(attention_mask.shape).masked_fill_(~attention_mask, -torch.inf)
             scores.view(rows, heads, tokens, tokens).add_(barred)
         shares = scores.softmax(-1)
-        mixed = torch.bmm((drop(shares, dropout) if dropout else shares).to(v.dtype), v)
+        if dropout:
+            shares = drop(shares.view(rows, heads, tokens, tokens), dropout).view_as(shares)
+        mixed = torch.bmm(shares.to(v.dtype), v)
     return mixed.view(rows, heads, tokens, width).transpose(1, 2).contiguous(), None
+
+
+def with_own_attention(model: nn.Module) -> nn.Module:
+    """Have a copy of a model (`linear.shared_copy`) attend by `attention`; in place."""
+    theirs: Any = model.config
+    ours = copy.copy(theirs)
+    ours._attn_implementation = NAME
+    for module in model.modules():
+        if getattr(module, "config", None) is theirs:
+            module.config = ours
+    return model
 
 
 AttentionInterface.register(NAME, attention)

@@ -1,10 +1,10 @@
-"""A base made ready to run without gradient: the same weights, linear layers that this machine multiplies faster.
+"""A base made ready to run without gradient: the same weights, linear layers that this machine runs faster.
 
-    model = faster(backbone.model, "bf16")      # shares every tensor with backbone.model; the original stays as it is
+    model = fast_model(backbone.model, "bf16")   # shares every tensor with backbone.model; the original stays as it is
 
 On CPUs with AVX-512 the linear layers go to oneDNN: what torch's own float32 path (MKL) does there on AMD's processors
 is half as fast. In bf16 each weight is rounded once and not, as autocast does, at every call; a weight that has changed
-since (training goes on) is rounded again. What is no linear layer stays in float32, as under autocast.
+since (training goes on) is rounded again. What is not a linear layer stays in float32, as under autocast.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Float32Linear(nn.Linear):
             return super().forward(x)
         if not torch.is_grad_enabled():
             return _product(x, self.weight, self.bias)
-        made: Tensor = _Product.apply(x, self.weight, self.bias)
+        made: Tensor = _Product.apply(x, self.weight, self.bias)  # type: ignore[no-untyped-call]
         return made
 
 
@@ -81,13 +81,13 @@ class _Bf16Linear(nn.Linear):
         return functional.gelu(made) if self.after == "gelu" else made
 
 
-def faster(model: nn.Module, precision: str) -> nn.Module:
+def fast_model(model: nn.Module, precision: str) -> nn.Module:
     """A copy of the modules in evaluation mode, not of the tensors; precision: float32, bf16."""
     return shared_copy(model, {nn.Linear: _Bf16Linear if precision == "bf16" else Float32Linear}).eval()
 
 
 def with_gelu_inside(model: nn.Module) -> nn.Module:
-    """Have the bf16 layers of `faster` take the GELU after them along, of what they have summed; in place."""
+    """Have the bf16 layers of `fast_model` take the GELU after them along, of what they have summed; in place."""
     for module in list(model.modules()):
         dense, after = (module._modules.get(name) for name in ("dense", "intermediate_act_fn"))
         if isinstance(dense, _Bf16Linear) and isinstance(after, (nn.GELU, GELUActivation)) and _exact(after):
@@ -107,7 +107,6 @@ def shared_copy(model: nn.Module, kinds: Mapping[type[nn.Module], type[nn.Module
 
 @cache
 @torch.no_grad()
-@torch.autocast("cpu", enabled=False)  # whoever asks first may be under autocast, which would round the comparison
 def has_onednn() -> bool:
     """Whether oneDNN's linear layers can be called, gain something, and give what torch's own give, tried once.
 
@@ -117,17 +116,18 @@ def has_onednn() -> bool:
         return False
     x, weight = (torch.linspace(-1, 1, 48).sin().reshape(shape) for shape in ((4, 12), (4, 12)))
     bias = torch.linspace(-1, 1, 4)
-    try:
-        for dtype, most in ((torch.float32, 1e-5), (torch.bfloat16, 0.1)):
-            packed = torch.ops.mkldnn._reorder_linear_weight(weight.to(dtype), _USUAL_ROWS)
-            for each in (packed, weight.to(dtype)):
-                found = _product(x.to(dtype), each, bias.to(dtype)).float()
-                active = _product(x.to(dtype), each, bias.to(dtype), "gelu").float()
-                expected = functional.linear(x, weight, bias)
-                if (found - expected).abs().max() > most or (active - functional.gelu(expected)).abs().max() > most:
-                    return False
-    except (AttributeError, RuntimeError):
-        return False
+    with torch.autocast("cpu", enabled=False):  # it may be on where this is called first, and would round what follows
+        expected = functional.linear(x, weight, bias)
+        try:
+            for dtype, most in ((torch.float32, 1e-5), (torch.bfloat16, 0.1)):
+                packed = torch.ops.mkldnn._reorder_linear_weight(weight.to(dtype), _USUAL_ROWS)
+                for each in (packed, weight.to(dtype)):
+                    found = _product(x.to(dtype), each, bias.to(dtype)).float()
+                    active = _product(x.to(dtype), each, bias.to(dtype), "gelu").float()
+                    if (found - expected).abs().max() > most or (active - functional.gelu(expected)).abs().max() > most:
+                        return False
+        except (AttributeError, RuntimeError):
+            return False
     return True
 
 
@@ -145,7 +145,8 @@ def _laid_out(weight: Tensor) -> Tensor:
     """A bf16 weight as oneDNN wants it, where there is one."""
     if weight.device.type != "cpu" or not has_onednn():
         return weight
-    return torch.ops.mkldnn._reorder_linear_weight(weight, _USUAL_ROWS)
+    laid_out: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, _USUAL_ROWS)
+    return laid_out
 
 
 def _copied(

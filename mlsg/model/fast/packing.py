@@ -63,11 +63,6 @@ class Packed:
             return self.owners[:, None, :, None] == self.owners[:, None, None, :]
         return (self.owners >= 0).long()
 
-    @property
-    def waste(self) -> float:
-        """Share of the layout that is padding."""
-        return 1 - len(self.places) / max(1, self.ids.numel())
-
     def to(self, device: torch.device) -> Packed:
         """The same on a device."""
         tensors = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "together"}
@@ -106,7 +101,7 @@ def pack(
 def pool_packed(states: Sequence[Tensor], packed: Packed, pooling: str, layer: int = -1) -> Tensor:
     """(b, d) from the L + 1 hidden states (r, t, d) of packed rows: what `pooling.pool` gives for padded sentences.
 
-    Raises SettingError for an unknown pooling or a layer that is not there.
+    Raises SettingError for an unknown pooling or a layer that does not exist.
     """
     chosen = checked_layer(layer, len(states) - 1, pooling)
     if pooling == "first_last":
@@ -120,7 +115,7 @@ def pool_layers(states: Sequence[Tensor], packed: Packed, how: str) -> Tensor:
         lengths = packed.lengths.tolist()
         return torch.stack([_pooled_one_by_one(state, packed.places, lengths, how) for state in states], dim=1)
     dimension = states[0].shape[-1]
-    return pool_rows(torch.cat(tuple(states), dim=-1), packed, how).unflatten(-1, (len(states), dimension))
+    return pool_rows(torch.cat(tuple(states), dim=-1), packed, how).view(len(packed), len(states), dimension)
 
 
 def pool_rows(states: Tensor, packed: Packed, how: str) -> Tensor:
@@ -133,8 +128,7 @@ def pool_rows(states: Tensor, packed: Packed, how: str) -> Tensor:
         return flat[packed.firsts]
     if how not in ("mean", "max"):
         raise SettingError(f'unknown pooling "{how}"', nearest(how, ("cls", "mean", "max")))
-    tokens = flat[packed.places]  # (n, d)
-    tokens = wide(tokens)
+    tokens = wide(flat[packed.places])  # (n, d)
     pooled = torch.segment_reduce(tokens, how, lengths=packed.lengths, axis=0, unsafe=True)
     return pooled if how == "mean" else pooled.to(states.dtype)
 
@@ -155,14 +149,6 @@ def can_pack(model: PreTrainedModel) -> bool:
     known = model.config.model_type in _PACKED and model.config._attn_implementation == "sdpa"
     absolute = getattr(model.config, "position_embedding_type", "absolute") in ("absolute", None)
     return known and absolute and "position_ids" in inspect.signature(model.forward).parameters
-
-
-def first_position(model: PreTrainedModel) -> int:
-    """The number of the first position: 0, or the one after the padding id for models of the RoBERTa kind."""
-    for name, module in model.named_modules():
-        if name.endswith("position_embeddings") and isinstance(module, torch.nn.Embedding):
-            return 0 if module.padding_idx is None else module.padding_idx + 1
-    return 0
 
 
 def _shared_rows(lengths: NDArray[np.int64], budget: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

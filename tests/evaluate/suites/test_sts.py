@@ -27,7 +27,7 @@ from mlsg.evaluate.cosines import cosines, read_cosines
 from mlsg.evaluate.encoder_ref import EncoderRef
 from mlsg.evaluate.statistics import resampled
 from mlsg.hub import Hub
-from mlsg.model.fingerprint import fingerprint_model
+from mlsg.model.source import fingerprint_model
 from mlsg.report.export import export_encoder
 from mlsg.report.output import print_scores
 from mlsg.text.overlap import idf_overlap, overlap

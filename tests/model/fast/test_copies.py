@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from mlsg.model.backbone import Backbone, load_backbone
 from mlsg.model.fast import attention, linear
 from mlsg.model.fast.dropout import drop, masks_of
 from mlsg.model.fast.packing import pack
+from mlsg.model.tokens import Tokens
 from tests.model.texts import TEXTS
 from tests.tiny_models import tiny_bert, tiny_xlmr
 
@@ -30,7 +32,7 @@ def set_dropout(base: Backbone, p: float, attention: bool | None = None) -> None
 def gradients(backbone: Backbone, precision: str, together: bool) -> tuple[Tensor, dict[str, Tensor]]:
     packed = pack(backbone.tokenize(TEXTS), range(len(TEXTS)), together=together)
     backbone.zero_grad(set_to_none=True)
-    with masks_of(1), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+    with masks_of(range(len(TEXTS)), packed), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
         state = backbone.last_state_of(packed).float()
     vectors = state.flatten(0, 1)[packed.places]
     (vectors * torch.linspace(-1, 1, vectors.numel()).view_as(vectors)).sum().backward()
@@ -71,7 +73,7 @@ def test_dropout_is_that_of_the_stream(dropped: str, tmp_path: Path) -> None:
     ready, packed = base.for_training(), pack(base.tokenize(TEXTS), [0, 1, 2])
 
     def vectors(seed: int) -> Tensor:
-        with masks_of(seed), torch.no_grad():
+        with masks_of([seed, 7, 8], packed), torch.no_grad():
             return ready.last_state_of(packed)
 
     assert torch.equal(vectors(1), vectors(1))
@@ -81,19 +83,44 @@ def test_dropout_is_that_of_the_stream(dropped: str, tmp_path: Path) -> None:
     assert torch.equal(before, torch.get_rng_state())
 
 
+@pytest.mark.parametrize(("precision", "most"), [("float32", 1e-5), ("bf16", 0.06)])
+def test_dropout_does_not_depend_on_the_layout_or_the_batch(precision: str, most: float, tmp_path: Path) -> None:
+    ready = load_backbone(str(tiny_bert(tmp_path / "bert", dropout=0.3))).for_training()
+    tokens = ready.tokenize(TEXTS)
+
+    def states(rows: list[int], together: bool) -> list[Tensor]:
+        packed = pack(tokens, rows, together=together, budget=40)
+        autocast = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16")
+        with masks_of([50 + row for row in rows], packed), autocast, torch.no_grad():
+            flat = ready.last_state_of(packed).flatten(0, 1).float()
+        return list(flat[packed.places].split(packed.lengths.tolist()))
+
+    rows = list(range(len(TEXTS)))
+    expected = states(rows, True)
+    for parts, together in (([rows], False), ([rows[:3], rows[3:]], True), ([[row] for row in rows], True)):
+        found = [state for part in parts for state in states(part, together)]
+        for one, other in zip(expected, found, strict=True):
+            assert (one - other).abs().max() < most * one.abs().max()
+    with masks_of([1], pack(tokens, [2])), torch.no_grad():
+        assert (ready.last_state_of(pack(tokens, [2]))[0] - expected[2]).abs().max() > 0.1
+
+
 @pytest.mark.parametrize("masked", [True, False])
 def test_attention_with_dropout_is_the_formula(masked: bool) -> None:
     torch.manual_seed(0)
     query, key, value = (torch.randn(2, 3, 5, 4, dtype=torch.float64) for _ in range(3))
     mask = torch.ones(2, 1, 5, 5, dtype=torch.bool).tril() if masked else None
     module = nn.Module()
-    with masks_of(7):
+    starts = np.array([0, 5, 10])
+    tokens = Tokens(np.zeros(10, dtype=np.int32), starts, np.zeros(2, dtype=bool), 0)
+    packed = pack(tokens, [0, 1], together=False)
+    with masks_of([7, 8], packed):
         found, _ = attention.attention(module, query, key, value, mask, dropout=0.4, scaling=0.3)
     scores = 0.3 * query @ key.transpose(-1, -2)
     scores = scores if mask is None else scores.masked_fill(~mask, -torch.inf)
     shares = scores.softmax(-1)
-    with masks_of(7):
-        shares = drop(shares.view(6, 5, 5), 0.4).view_as(shares)
+    with masks_of([7, 8], packed):
+        shares = drop(shares, 0.4)
     assert torch.allclose(found, (shares @ value).transpose(1, 2), atol=1e-12)
 
 

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from mlsg.model.fast import linear as module
-from mlsg.model.fast.linear import faster, has_onednn
+from mlsg.model.fast.linear import fast_model, has_onednn
 
 
 def network(bias: bool = True) -> nn.Module:
@@ -25,7 +25,7 @@ def test_results_are_those_of_torch(precision: str, onednn: bool, bias: bool, mo
     if not onednn:
         monkeypatch.setattr(module, "has_onednn", lambda: False)
     plain = network(bias)
-    quick = faster(plain, precision)
+    quick = fast_model(plain, precision)
     x = torch.randn(3, 5, 12)
     expected, found = plain.eval()(x), quick(x) if precision == "float32" else _under_autocast(quick, x)
     most = 1e-5 if precision == "float32" else 0.1
@@ -39,7 +39,7 @@ def _under_autocast(quick: nn.Module, x: torch.Tensor) -> torch.Tensor:
 
 def test_the_original_keeps_its_mode_its_layers_and_its_gradients() -> None:
     plain = network()
-    quick = faster(plain, "bf16")
+    quick = fast_model(plain, "bf16")
     assert all(part.training for part in plain.modules())
     assert not any(part.training for part in quick.modules())
     assert type(plain[0]) is nn.Linear
@@ -54,7 +54,7 @@ def test_the_original_keeps_its_mode_its_layers_and_its_gradients() -> None:
 @torch.inference_mode()
 def test_a_weight_is_rounded_once_until_it_changes() -> None:
     plain = nn.Linear(12, 4)
-    quick = faster(plain, "bf16")
+    quick = fast_model(plain, "bf16")
     x = torch.randn(3, 12)
     quick(x)
     first = quick._weight
@@ -75,7 +75,7 @@ def test_calls_that_are_gone_are_done_without(monkeypatch: pytest.MonkeyPatch) -
     assert not has_onednn()
     plain, x = network(), torch.randn(3, 12)
     with torch.inference_mode():
-        assert torch.equal(faster(plain, "float32")(x), plain.eval()(x))
+        assert torch.equal(fast_model(plain, "float32")(x), plain.eval()(x))
     has_onednn.cache_clear()
 
 

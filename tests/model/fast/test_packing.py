@@ -40,6 +40,11 @@ def backbone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     return load_backbone(str(make(tmp_path_factory.mktemp("base") / request.param, layers=3)))
 
 
+def waste(packed: Packed) -> float:
+    """Share of the layout that is padding."""
+    return 1 - len(packed.places) / max(1, packed.ids.numel())
+
+
 def invented(lengths: list[int]) -> Tokens:
     starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     return Tokens(np.arange(starts[-1], dtype=np.int32), starts, np.zeros(len(lengths), dtype=bool), -7)
@@ -130,7 +135,7 @@ def test_batches_of_real_lengths_waste_under_five_percent(shared: Path) -> None:
         for _ in range(20):
             packed = pack(tokens, rng.choice(len(sentences), size, replace=False))
             used, laid, longest = used + len(packed.places), laid + packed.ids.numel(), max(longest, *packed.ids.shape)
-            assert packed.waste < WASTE
+            assert waste(packed) < WASTE
         assert 1 - used / laid < 0.045
         assert packed.ids.shape[1] <= 300
 
@@ -141,7 +146,7 @@ def test_batches_of_real_lengths_waste_under_five_percent(shared: Path) -> None:
 def test_odd_lengths_are_laid_out_too(lengths: list[int]) -> None:
     packed = pack(invented(lengths), range(len(lengths)))
     assert packed.lengths.tolist() == lengths
-    assert packed.waste < WASTE or not lengths
+    assert waste(packed) < WASTE or not lengths
 
 
 CONFIGS = {
