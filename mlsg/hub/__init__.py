@@ -76,7 +76,7 @@ class Hub:
 
     def check(self, source: HubSource) -> str:
         """The commit whose rows are available now; found out within seconds. Raises as `rows` does."""
-        brief = self._brief()
+        brief = replace(self, retry_policy=self.retry_policy.brief())
         commit = brief._readable_commit(source)
         if not rows.cached_table(source, commit):
             rows.refuse_scripts(revisions.ask("dataset", source.path, commit, brief.retry_policy))
@@ -86,8 +86,10 @@ class Hub:
         """Empty, or one line: why the rows are not available now, and what to do where connecting is not enough."""
         try:
             self.check(source)
+        except HubUnreachableError as error:
+            return error.problem
         except MlsgError as error:
-            return _why(error)
+            return str(error)
         return ""
 
     def snapshot(self, repo: str, revision: str = "main") -> Path:
@@ -96,22 +98,13 @@ class Hub:
         Raises ModelError for what is not a model or has only pickled weights, HubUnreachableError when it is neither
         cached nor in reach.
         """
-        commit, folder = self._find_model(repo, revision)
-        return folder or snapshot.download_model(repo, commit, self.retry_policy)
-
-    def model_available(self, repo: str, revision: str = "main") -> str:
-        """Empty, or one line: why the model is not available now; within seconds."""
-        brief = self._brief()
-        try:
-            commit, folder = brief._find_model(repo, revision)
-            if folder is None:
-                snapshot.check_model(repo, revisions.ask("model", repo, commit, brief.retry_policy).files)
-        except MlsgError as error:
-            return _why(error)
-        return ""
-
-    def _brief(self) -> Hub:
-        return replace(self, retry_policy=self.retry_policy.brief())
+        commit = self.resolve(repo, revision, "model")
+        folder = snapshot.cached_model(repo, commit) if commit else None
+        if folder is not None:
+            return folder
+        if commit is None or not self.reachable():
+            raise self._out_of_reach("model", repo, revision, "name a local folder")
+        return snapshot.download_model(repo, commit, self.retry_policy)
 
     def _ask_commit(self, repo: str, revision: str, kind: Kind) -> str | None:
         """What the hub says; None where it keeps failing and the cache knows an answer."""
@@ -125,14 +118,6 @@ class Hub:
             revisions.note_in_cache(kind, repo, revision, found)
         return found
 
-    def _find_model(self, repo: str, revision: str) -> tuple[str, Path | None]:
-        """The commit of a model, and its folder where it is cached; HubUnreachableError when it is not available."""
-        commit = self.resolve(repo, revision, "model")
-        folder = snapshot.cached_model(repo, commit) if commit else None
-        if commit is None or (folder is None and not self.reachable()):
-            raise self._out_of_reach("model", repo, revision, "name a local folder")
-        return commit, folder
-
     def _readable_commit(self, source: HubSource) -> str:
         """The commit to read; HubUnreachableError when its rows are neither cached nor in reach."""
         commit = self.resolve(source.path, source.revision)
@@ -144,7 +129,3 @@ class Hub:
         why = self.why_unreachable()
         problem = f"{named(kind, repo, revision)} is not in the local cache and the hub is out of reach ({why})"
         return HubUnreachableError(problem, f"connect to the network once, or {instead}")
-
-
-def _why(error: MlsgError) -> str:
-    return error.problem if isinstance(error, HubUnreachableError) else str(error)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import http.server
+import shutil
 import socket
+import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from huggingface_hub.utils import close_session
@@ -65,6 +69,31 @@ def test_a_host_that_takes_the_call_and_says_nothing_is_out_of_reach() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         why = connectivity.why_out_of_reach(f"http://127.0.0.1:{silent.getsockname()[1]}", seconds=0.4)
     assert why in ("127.0.0.1: timed out", "127.0.0.1 did not answer within 0.4 s")
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="a certificate is made by openssl")
+def test_a_host_whose_certificate_is_not_trusted_answers(tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=127.0.0.1"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with HubServer() as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        assert connectivity.why_out_of_reach(server.endpoint.replace("http:", "https:")) == ""
+        assert server.log == []  # nothing was asked over a connection that is not trusted
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [("socks5://127.0.0.1:9", "hub.invalid: "), ("nonsense://127.0.0.1:9", "hub.invalid: Unknown scheme for proxy")],
+)
+def test_a_proxy_address_that_cannot_be_used_is_a_reason(
+    address: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", address)
+    assert connectivity.why_out_of_reach("https://hub.invalid").startswith(words)
 
 
 def test_a_nameless_endpoint_is_a_reason() -> None:

@@ -57,7 +57,7 @@ def test_waits_double_up_to_the_longest_and_the_server_may_ask_for_more() -> Non
     assert policy.wait(1, answered(503, Retry_After="Wed, 21 Oct 2026 07:28:00 GMT")) == 1
 
 
-def test_each_try_is_one_call_and_the_last_failure_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_try_is_one_call_and_the_last_failure_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     calls: list[int] = []
 
     def fail() -> None:

@@ -32,7 +32,7 @@ def test_main_once_resolved_stays_when_main_moves_on(server: HubServer, online: 
     assert online.call("resolve", repo="owner/moving", workspace=str(tmp_path / "kept")).value == first
 
 
-def test_an_ill_hub_leaves_what_the_cache_knows(
+def test_a_failing_hub_leaves_what_the_cache_knows(
     quiet_server: HubServer, online: Worker, start_worker: StartWorker, home: Path, tmp_path: Path
 ) -> None:
     commit = quiet_server.dataset("owner/known").commit(plain_parquet())

@@ -25,7 +25,7 @@ def test_where_lets_only_the_named_language_through(server: HubServer, online: W
     assert list(reply.value[0]) == list(COLUMNS)
 
 
-def test_where_without_any_row_names_the_values_that_are_there(server: HubServer, online: Worker) -> None:
+def test_where_without_any_row_names_the_values_found(server: HubServer, online: Worker) -> None:
     server.dataset("owner/sts17-wrong").commit(plain_parquet())
     reply = online.rows("owner/sts17-wrong", columns=COLUMNS, where={"lang": "es_es"})
     assert reply.error == "DataError"
@@ -110,7 +110,7 @@ def test_a_folder_of_the_same_name_is_not_taken_for_the_data_set(
     assert len(worker.rows("owner/shadowed").value) == 4
 
 
-def test_what_is_not_there_is_one_line_that_names_it(server: HubServer, online: Worker) -> None:
+def test_what_does_not_exist_is_one_line_that_names_it(server: HubServer, online: Worker) -> None:
     server.dataset("owner/there").commit(plain_parquet())
     reply = online.rows("owner/nowhere")
     assert reply.error == "DataError" and "data set owner/nowhere is not on http://" in reply.text
@@ -144,7 +144,7 @@ def test_a_script_data_set_is_refused(server: HubServer, online: Worker) -> None
         ("no-file", {"README.md": card({"x": {"test": "absent.csv"}}).encode()}, "cannot be read"),
     ],
 )
-def test_data_that_is_no_table_is_one_line(
+def test_data_that_is_not_a_table_is_one_line(
     server: HubServer, online: Worker, name: str, files: dict[str, bytes], says: str
 ) -> None:
     server.dataset(f"owner/{name}").commit(files)

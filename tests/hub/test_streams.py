@@ -1,4 +1,4 @@
-"""Streams: the same rows as a fetched data set, none lost and none doubled over broken lines."""
+"""Streams: the same rows as a downloaded data set, none lost and none doubled over broken connections."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_stream_fetches_no_more_than_is_read(quiet_server: HubServer, articles
 
 
 @pytest.mark.parametrize("form", ["parquet", "jsonl"])
-def test_a_broken_line_loses_no_row_and_doubles_none(quiet_server: HubServer, online: Worker, form: str) -> None:
+def test_a_broken_connection_loses_no_row_and_doubles_none(quiet_server: HubServer, online: Worker, form: str) -> None:
     name = f"owner/torn-{form}"
     shards = [ARTICLES[:2500], ARTICLES[2500:]]
     stored = [as_parquet(rows, group=300) if form == "parquet" else as_jsonl(rows).encode() for rows in shards]
@@ -67,7 +67,7 @@ def test_failures_count_in_a_row_and_not_over_the_whole_stream(quiet_server: Hub
     assert reply.value == ARTICLES[:60]
 
 
-def test_a_line_that_stays_broken_is_out_of_reach(quiet_server: HubServer, online: Worker) -> None:
+def test_a_connection_that_keeps_breaking_is_out_of_reach(quiet_server: HubServer, online: Worker) -> None:
     quiet_server.dataset("owner/dead").commit({"data/train-00000-of-00001.jsonl": as_jsonl(ARTICLES[:9])})
     quiet_server.faults.append(Fault("GET .*owner/dead/resolve/.*jsonl", times=9999, after_bytes=5))
     reply = online.call("stream", source=source("owner/dead"))
