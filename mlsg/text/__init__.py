@@ -1,1 +1,1 @@
-"""Sentences as text: normalise, split, measure, filter, compare by words. No file of the user or the hub is read here."""
+"""Sentences as text: normalise, split, measure, filter, compare by words. Nothing here reads a source or the hub."""

@@ -90,7 +90,7 @@ def _rows(records: Iterable[tuple[int, object]], files: Files, path: Path, unit:
         if not isinstance(record, dict):
             raise DataError(f"{row.where}: not a JSON object", _other_reader(files))
         if not filters or all(cell(record, name, row.where, files.declared) == value for name, value in filters):
-            texts = [record.get(column) for column in columns]
+            texts: list[Any] = [record.get(column) for column in columns]
             if not all(isinstance(text, str) for text in texts):
                 texts = [cell(record, column, row.where, files.declared) for column in columns]
             yield Row(path, unit, number, tuple(texts))
