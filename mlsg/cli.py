@@ -85,7 +85,7 @@ def prepare(
         ),
     ] = None,
     column: Annotated[
-        str, typer.Option("--column", help="Column that holds the text, for jsonl, csv, tsv, parquet.")
+        str, typer.Option("--column", help="Column that holds the text, for json, jsonl, csv, tsv, parquet.")
     ] = "text",
     limit: Annotated[
         int | None, typer.Option("--limit", help="A seeded sample of at most this many sentences.")

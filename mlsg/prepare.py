@@ -137,9 +137,9 @@ def read_sentences(artefact: Artefact) -> list[str]:
 def sample_rows(total: int, size: int, seed: int) -> NDArray[np.int64]:
     """Return a seeded sample of `size` of the rows 0..total-1, in rising order, or all: (min(size, total),).
 
-    It is the same on every machine: every row draws a 64-bit number from PCG64, whose stream numpy guarantees, and the rows
-    with the smallest numbers are taken. So each sample of a size is equally likely, and a larger one of the same seed
-    holds the smaller ones.
+    It is the same on every machine: every row draws a 64-bit number from PCG64, whose stream numpy guarantees, and the
+    rows with the smallest numbers are taken. So each sample of a size is equally likely, and a larger one of the same
+    seed holds the smaller ones.
     """
     if size >= total:
         return np.arange(total)

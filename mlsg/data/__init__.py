@@ -1,1 +1,1 @@
-"""Sentences and pairs as they come: readers of files, and what the hub serves."""
+"""Raw sentences and graded pairs: readers of files, and what the hub serves."""

@@ -1,1 +1,1 @@
-"""Sentences as text: normalise, split, measure, sift, compare by words. Nothing here reads a user's file or the hub."""
+"""Sentences as text: normalise, split, measure, filter, compare by words. Nothing here reads a source or the hub."""

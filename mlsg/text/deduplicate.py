@@ -1,7 +1,7 @@
 """Which texts have been seen before, in 16 bytes each (23 to 46 with the room that a hash table needs).
 
 A text is known by its 128-bit digest (`mlsg.text.filter.digests`): among 10 million texts the chance that any two
-different ones are taken for the same is below 1e-24. The digests lie in an open-addressing table of two flat arrays,
+different ones are taken for the same is below 1e-24. The digests are in an open-addressing table of two flat arrays,
 filled and searched a batch at a time, so that 10 million texts take 256 MiB (half as much again while the table
 doubles) and no Python object stays.
 """
@@ -70,8 +70,10 @@ class SeenTexts:
 
 # Column by column: several times as fast as `any` and `all` over an axis of two.
 def _free(slots: Digests) -> NDArray[np.bool_]:
-    return np.equal(slots[:, 0] | slots[:, 1], 0)
+    free: NDArray[np.bool_] = (slots[:, 0] | slots[:, 1]) == 0
+    return free
 
 
 def _equal(some: Digests, others: Digests) -> NDArray[np.bool_]:
-    return (some[:, 0] == others[:, 0]) & (some[:, 1] == others[:, 1])
+    equal: NDArray[np.bool_] = (some[:, 0] == others[:, 0]) & (some[:, 1] == others[:, 1])
+    return equal

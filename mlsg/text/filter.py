@@ -17,7 +17,6 @@ from typing import NamedTuple
 from mlsg.text.length import unfit
 from mlsg.text.normalise import match_form, match_forms, normalise_lines
 
-DIGEST_BYTES = 16
 _HEAD = 8  # characters of a line's beginning
 _BATCH = 1 << 18  # characters; about 3,000 lines
 
@@ -95,7 +94,7 @@ def batches(texts: Iterable[str]) -> Iterator[str]:
 
 def digests(lines: Iterable[bytes]) -> bytes:
     """Return the 128-bit BLAKE2b digests of lines, one after the other."""
-    return b"".join([hashlib.blake2b(line, digest_size=DIGEST_BYTES).digest() for line in lines])
+    return b"".join([hashlib.blake2b(line, digest_size=16).digest() for line in lines])
 
 
 class SetCounts(NamedTuple):

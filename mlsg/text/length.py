@@ -30,7 +30,7 @@ def length(text: str) -> int:
 
 
 def unfit(text: str, min_chars: int, max_chars: int) -> Unfit | None:
-    """Say why a normalised text is no sentence to train on, or None."""
+    """Say why a normalised text is not a sentence to train on, or None."""
     if not text:
         return "empty"
     size = length(text)

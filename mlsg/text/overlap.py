@@ -1,10 +1,10 @@
 r"""How alike two sentences are by the words they share: the two baselines that every method must beat.
 
 `overlap` is the Jaccard index of the sets of words. `idf_overlap` is the cosine of binary word vectors in which a word
-weighs idf = ln((1 + N) / (1 + df)), N and df counted over the distinct sentences of the same pairs (design, part 5).
-A word is a `\w+` run of the NFC, case-folded text; where words are not separated by spaces it is a character bigram of
-the text without white space and punctuation. Python's `\w` holds no combining mark, so a Devanagari word falls apart at
-its vowel signs: that is the definition that the checked values were computed with.
+weighs idf = ln((1 + N) / (1 + df)), N and df counted over the distinct sentences of the same pairs (docs/design.md,
+part 5). A word is a `\w+` run of the NFC, case-folded text; where words are not separated by spaces it is a character
+bigram of the text without white space and punctuation. Python's `\w` holds no combining mark, so a Devanagari word
+falls apart at its vowel signs: that is the definition that the checked values were computed with.
 
 Two sentences of which one or both have no word at all share nothing: 0.
 """

@@ -7,13 +7,13 @@ released in 2021; splits some Latin-script languages better, Hindi hardly at all
 sentences of twenty languages it found 77 to 96% of the boundaries, and 90 to 99% of those that it named were right,
 at 8 to 25 million characters a second; Thai is the exception.
 
-Thai and Lao have no mark for the end of a sentence: spaces stand between clauses. There a text that is too long for
+Thai and Lao have no mark for the end of a sentence: spaces separate clauses. There a text that is too long for
 one sentence is cut at spaces, into parts as long as fit. That a part is then a sentence is not promised.
 
 Sentences of a long stream of documents are written down in shards, so that a killed run goes on where it stopped:
 
     <folder>/00000.txt       sentences of the documents 0..1999, one a line, in their stored form
-    <folder>/complete.json   there once the stream has ended: how many documents it had
+    <folder>/complete.json   written once the stream has ended: how many documents it had
 
 A shard is written beside its place and moved there when it is whole. What is read back does not depend on how often
 the run was stopped. Going on asks the stream for the finished documents again and skips them: only their splitting is

@@ -1,9 +1,10 @@
 """The lines of a text that are kept, in their order, with flat memory: filtered by one process or several.
 
-The result does not depend on their number. The processes are a `ProcessPoolExecutor`'s, started afresh (no fork of a
-process with threads) when there is enough text. At most three batches a process are under way, so memory stays flat. Two things differ from its usual behaviour:
-the user's main module is not imported again, so a script needs no `if __name__ == "__main__"`; and processes do not
-receive the terminal's Ctrl-C and end with the one that they work for, however that ends.
+The result does not depend on their number. The processes are those of a `ProcessPoolExecutor`, started afresh (a
+process with threads must not fork) when there is enough text. At most three batches a process are pending, so memory
+stays flat. Two things differ from the executor's usual behaviour: the user's main module is not imported again, so a
+script needs no `if __name__ == "__main__"`; and processes do not receive the terminal's Ctrl-C, and end with the one
+that they work for, however that ends.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import lzma
 from pathlib import Path
@@ -11,6 +12,7 @@ import pyarrow
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
 
 from mlsg.data.readers import text
 from mlsg.errors import DataError, SettingError
@@ -19,6 +21,17 @@ from tests.data.written import read, rows_of
 EXPECTED = [("A cat sleeps.", "Kedi uyuyor.", 4.5), ("", "空の文。", 0.0), ("“Café” 🙂", "naïve", 2.0)]
 TSV = "sentence1\tsentence2\tscore\n" + "".join(f"{a}\t{b}\t{s}\n" for a, b, s in EXPECTED)
 _ZST = pyarrow.compress(TSV.encode(), codec="zstd", asbytes=True)
+
+
+def _parquet(columns: dict[str, object]) -> bytes:
+    stream = io.BytesIO()
+    parquet.write_table(pyarrow.table(columns), stream, row_group_size=2)
+    return stream.getvalue()
+
+
+_FIRST, _SECOND, _SCORES = ([row[index] for row in EXPECTED] for index in range(3))
+_PARQUET = _parquet({"score": _SCORES, "sentence1": pyarrow.array(_FIRST).dictionary_encode(), "sentence2": _SECOND})
+_NESTED = _parquet({"pair": [{"a": a, "b": b} for a, b, _ in EXPECTED], "gold": _SCORES, "lang": ["xx"] * 3})
 
 
 @pytest.mark.parametrize(
@@ -47,6 +60,8 @@ _ZST = pyarrow.compress(TSV.encode(), codec="zstd", asbytes=True)
             'files = "p.jsonl"\ncolumns = ["pair.a", "pair.b", "gold"]',
             {"p.jsonl": "".join(json.dumps({"pair": {"a": a, "b": b}, "gold": str(s)}) + "\n" for a, b, s in EXPECTED)},
         ),
+        ('files = "p.parquet"', {"p.parquet": _PARQUET}),
+        ('files = "p.parquet"\ncolumns = ["pair.a", "pair.b", "gold"]\nwhere.lang = "xx"', {"p.parquet": _NESTED}),
         (
             'files = "p.xml"\ncolumns = ["t", "h", "@similarity"]',
             {
@@ -173,6 +188,8 @@ BAD = [
         ["line 1", "bool"],
     ),
     ("deep JSON", 'files = "p.json"', {"p.json": "[" * 100_000}, ["line 1"]),
+    ("parquet column", 'files = "p.parquet"', {"p.parquet": _NESTED}, ["p.parquet", '"sentence1"', '"pair", "gold"']),
+    ("no parquet", 'files = "p.parquet"', {"p.parquet": b"PAR1"}, ["p.parquet: not a readable parquet file"]),
     ("no XML", 'files = "p.xml"\ncolumns = ["t", "h", "@s"]', {"p.xml": "<a><pair></a>"}, ["line 1", "column"]),
     (
         "XML child",
@@ -230,6 +247,8 @@ def test_a_bad_file_is_named_with_its_place(
     ("table", "said"),
     [
         ('files = "p.dat"', "reader"),
+        ('files = "p.parquet.gz"', "reader"),
+        ('files = "p.parquet"\ncolumns = [0, 1, 2]', "have names"),
         ('files = "p.tsv"\ncolums = [0, 1, 2]', 'did you mean "columns"?'),
         ('files = "p.tsv"\nquoted = "yes"', "true or false"),
         ('files = "p.tsv"\ncolumns = ["sentence1", "score"]', "sentence 1, sentence 2, score"),

@@ -82,6 +82,20 @@ def test_parquet_gives_back_what_was_written(tmp_path: Path) -> None:
     assert list(stream_sources([tmp_path / "b.parquet"])) == [*_TEXTS, ""]
 
 
+def test_parquet_texts_may_be_a_dictionary(tmp_path: Path) -> None:
+    texts = pa.chunked_array([pa.array(["a", "b", "a"]).dictionary_encode()])
+    parquet.write_table(pa.table({"text": texts}), tmp_path / "a.parquet")
+    assert list(stream_sources([tmp_path / "a.parquet"])) == ["a", "b", "a"]
+
+
+def test_json_is_one_array_of_objects_and_a_column_may_be_nested(tmp_path: Path) -> None:
+    path = _file(tmp_path, "a.json", '[{"body": {"text": "x"}}, {"body": {"text": null}}]')
+    assert list(stream_sources([path], "body.text")) == ["x", ""]
+    path = _file(tmp_path, "b.json", '{"text": "x"}')
+    with pytest.raises(DataError, match=r"not a JSON array.*\.jsonl"):
+        list(stream_sources([path]))
+
+
 def test_files_follow_one_another(tmp_path: Path) -> None:
     paths = [_file(tmp_path, "b.txt", "one\ntwo"), _file(tmp_path, "a.jsonl", '{"text": "three"}')]
     assert list(stream_sources(paths)) == ["one", "two", "three"]

@@ -37,7 +37,9 @@ def _reference(texts: list[str], repetitions: bool) -> tuple[list[str], FilterCo
     return kept, counts
 
 
-def _kept(texts: list[str], repetitions: bool, processes: int = 1, stored: bool = False) -> tuple[list[str], FilterCounts]:
+def _kept(
+    texts: list[str], repetitions: bool, processes: int = 1, stored: bool = False
+) -> tuple[list[str], FilterCounts]:
     counts = FilterCounts()
     batches = list(filter_texts(LineFilter(2, 6, _FORMS, repetitions, stored), texts, counts, processes))
     return [line.decode() for batch in batches for line in batch], counts

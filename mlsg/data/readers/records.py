@@ -6,12 +6,12 @@ A column `a.b` is the key `b` of the object under `a`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mlsg.config.schema import Files
-from mlsg.data.readers.text import Row, text_lines, wrong_column
+from mlsg.data.readers.text import Row, sentence_lines, text_lines, wrong_column
 from mlsg.errors import DataError
 
 _ROWS_AT_ONCE = 4096
@@ -19,9 +19,10 @@ _ROWS_AT_ONCE = 4096
 
 def read_json_lines(paths: Sequence[Path], files: Files) -> Iterator[Row]:
     """The objects of a JSON Lines file. Raises DataError for a line that is not an object or lacks a column."""
-    for number, line in enumerate(text_lines(paths[0], files.encoding), start=1):
-        if line.strip():
-            yield from _row(_parse(line, files, paths[0], number), files, paths[0], "line", number)
+    lines = sentence_lines(paths[0], files.encoding)
+    yield from _rows(
+        ((number, _parse(line, files, paths[0], number)) for number, line in lines), files, paths[0], "line"
+    )
 
 
 def read_json_array(paths: Sequence[Path], files: Files) -> Iterator[Row]:
@@ -30,8 +31,7 @@ def read_json_array(paths: Sequence[Path], files: Files) -> Iterator[Row]:
     content = _parse(text, files, paths[0], 1) if text.strip() else []
     if not isinstance(content, list):
         raise DataError(f"{paths[0]} is not a JSON array", _other_reader(files))
-    for number, record in enumerate(content, start=1):
-        yield from _row(record, files, paths[0], "object", number)
+    yield from _rows(enumerate(content, start=1), files, paths[0], "object")
 
 
 def read_parquet(paths: Sequence[Path], files: Files) -> Iterator[Row]:
@@ -55,8 +55,8 @@ def read_parquet(paths: Sequence[Path], files: Files) -> Iterator[Row]:
                 if not (files.declared or top != column or kind in (pyarrow.string(), pyarrow.large_string())):
                     raise DataError(f'{path}: column "{column}" holds {kind}', _give_text(files.declared))
             batches = file.iter_batches(_ROWS_AT_ONCE, columns=list(dict.fromkeys(tops)), use_threads=False)
-            for number, record in enumerate((record for batch in batches for record in batch.to_pylist()), start=1):
-                yield from _row(record, files, path, "row", number)
+            records = (record for batch in batches for record in batch.to_pylist())
+            yield from _rows(enumerate(records, start=1), files, path, "row")
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: not a readable parquet file ({error})", "write or fetch the file again") from None
 
@@ -83,13 +83,17 @@ def _columns(files: Files) -> list[str]:
     return [*map(str, files.columns), *files.where]
 
 
-def _row(record: object, files: Files, path: Path, unit: str, number: int) -> Iterator[Row]:
-    where = f"{path}, {unit} {number}"
-    if not isinstance(record, dict):
-        raise DataError(f"{where}: not a JSON object", _other_reader(files))
-    if all(cell(record, name, where, files.declared) == value for name, value in files.where.items()):
-        cells = tuple([cell(record, str(column), where, files.declared) for column in files.columns])
-        yield Row(path, unit, number, cells)
+def _rows(records: Iterable[tuple[int, object]], files: Files, path: Path, unit: str) -> Iterator[Row]:
+    columns, filters = [str(column) for column in files.columns], files.where.items()
+    for number, record in records:
+        row = Row(path, unit, number, ())
+        if not isinstance(record, dict):
+            raise DataError(f"{row.where}: not a JSON object", _other_reader(files))
+        if not filters or all(cell(record, name, row.where, files.declared) == value for name, value in filters):
+            texts: list[Any] = [record.get(column) for column in columns]
+            if not all(isinstance(text, str) for text in texts):
+                texts = [cell(record, column, row.where, files.declared) for column in columns]
+            yield Row(path, unit, number, tuple(texts))
 
 
 def _parse(text: str, files: Files, path: Path, line: int) -> Any:
