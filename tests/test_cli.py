@@ -137,6 +137,6 @@ def test_interrupting_is_code_130_and_a_bug_is_code_1_with_a_log(capsys: pytest.
     assert exit_code_of(bug) == 1
     lines = capsys.readouterr().err.splitlines()
     assert all(line.startswith("error: ") for line in lines)
-    log = Path(lines[1].partition("(ZeroDivisionError), ")[2].partition(";")[0])
+    log = Path(lines[1].partition("(ZeroDivisionError), log in ")[2].partition(";")[0])
     assert "ours" in log.read_text()
     log.unlink()
