@@ -14,7 +14,6 @@ from unicodedata import category, normalize
 
 import pytest
 
-from mlsg import prepare as stage
 from mlsg.cache.artefact import Artefact
 from mlsg.cache.workspace import Workspace
 from mlsg.config.catalog import load_catalog
@@ -26,6 +25,8 @@ from mlsg.text import filter, workers
 from mlsg.text import split as split_module
 from tests.contexts import context_of
 from tests.data.written import PretendedHub
+
+stage = sys.modules["mlsg.prepare"]
 
 _TOML = """
 code = "xx"
@@ -335,7 +336,8 @@ def test_the_inductive_twin_holds_no_sentence_of_any_english_set(workspace: Work
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from mlsg import prepare as stage
+import mlsg.prepare
+stage = sys.modules['mlsg.prepare']
 from mlsg.config.catalog import load_catalog
 from mlsg.config.recipes import load_recipe
 from mlsg.text import split as split_module

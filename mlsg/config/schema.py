@@ -1,6 +1,6 @@
 """What a table of `langs/<code>.toml` may say, and what it becomes: `Files`, `HubSource`, `PairSet`, `Corpus`.
 
-Everything that distinguishes one set from another is said here, in a TOML; the readers in `mlsg/data/` name no set.
+What distinguishes one set from another is declared in a TOML; the readers in `mlsg/data/` do not name any set.
 """
 
 from __future__ import annotations
@@ -130,8 +130,8 @@ def read_pair_set(
     _refuse_unknown(table, _SET_KEYS, where)
     head, _, split = name.partition("@")
     own = {key: value for key, value in table.items() if key not in _FILE_KEYS | {"files", "hub", "members"}}
-    said_by_name = {"name": name, "family": head.split(".")[0], "split": split or "test"}
-    pair_set = read_settings(PairSet, {**said_by_name, "languages": [code, code], "root": root, **own}, where)
+    from_name = {"name": name, "family": head.split(".")[0], "split": split or "test"}
+    pair_set = read_settings(PairSet, {**from_name, "languages": [code, code], "root": root, **own}, where)
     members = [_member(member, known, where) for member in table.get("members", [])]
     files = tuple(file for member in members for file in member.files) or _files(table, PAIR_COLUMNS, where)
     for file in files:
@@ -220,7 +220,7 @@ def _check_columns(files: Files, where: str) -> None:
         raise SettingError(f"{where}: column {names[0]} but header = false", "give column numbers, counted from 0")
     for option, reader in (("scored_lines", "parallel"), ("where", "delimited, json, jsonl, xml, parquet")):
         if getattr(files, option) and files.reader not in reader.split(", "):
-            raise SettingError(f"{where}: {option} with reader {files.reader}", f"it goes with {reader}")
+            raise SettingError(f"{where}: {option} with reader {files.reader}", f"use it with {reader}")
 
 
 def _hub_table(table: object, where: str) -> dict[str, Any]:

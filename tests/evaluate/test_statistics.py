@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import sys
 import time
 import tracemalloc
 
@@ -126,7 +127,7 @@ def test_paired_interval_is_narrower_than_the_two_apart() -> None:
 
 def test_resamples_depend_on_seed_and_pairs_alone_and_not_on_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = np.concatenate(list(resample_counts(40, resamples=30, seed=0)))
-    monkeypatch.setattr("mlsg.evaluate.statistics._CELLS", 40 * 7)
+    monkeypatch.setattr(sys.modules["mlsg.evaluate.statistics"], "_CELLS", 40 * 7)
     cut = list(resample_counts(40, resamples=30, seed=0))
     assert len(cut) == 5
     assert np.array_equal(np.concatenate(cut), whole)

@@ -163,7 +163,7 @@ def _keep_a_third(root: Path) -> None:
         third.__dict__["folder"] = path.parent
         given = Rows(table["vector"], table["truncated"], table["unknown"].astype(np.int64), np.ones(len(table), bool))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("mlsg.evaluate.vectors.digest", lambda text: text)
+            patch.setattr(sys.modules["mlsg.evaluate.vectors"], "digest", lambda text: text)
             third.add(table["text"].tolist(), given)
 
 
@@ -210,7 +210,7 @@ def test_a_killed_evaluation_goes_on(
     base: Path, tmp_path: Path, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = run(base, tmp_path / "whole", catalog)
-    monkeypatch.setattr("mlsg.evaluate.encoding._KEPT_AT_ONCE", 5)
+    monkeypatch.setattr(sys.modules["mlsg.evaluate.encoding"], "_KEPT_AT_ONCE", 5)
     add, kept = VectorStore.add, []
 
     def killed(self: VectorStore, texts: list[str], given: Rows) -> None:

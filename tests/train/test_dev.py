@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +65,7 @@ def test_weights_that_an_optimiser_has_moved_are_seen(precision: str, base: Back
 
 @pytest.mark.parametrize("pooling", ["cls", "mean"])
 def test_threads_change_no_bit(pooling: str, base: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mlsg.train.dev._BATCH_TOKENS", {"cpu": 40, "cuda": 40})
+    monkeypatch.setattr(sys.modules["mlsg.train.dev"], "_BATCH_TOKENS", {"cpu": 40, "cuda": 40})
     threads, seen = torch.get_num_threads(), []
     try:
         for count in (1, 3):

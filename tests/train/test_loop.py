@@ -349,8 +349,8 @@ def test_checkpoints_keep_to_their_share_of_the_time(small: Small, monkeypatch: 
         saved.append(step)
         seconds[0] += 2
 
-    monkeypatch.setattr("mlsg.train.loop.time", SimpleNamespace(monotonic=lambda: seconds[0]))
-    monkeypatch.setattr("mlsg.train.loop.save_checkpoint", save)
+    monkeypatch.setattr(sys.modules["mlsg.train.loop"], "time", SimpleNamespace(monotonic=lambda: seconds[0]))
+    monkeypatch.setattr(sys.modules["mlsg.train.loop"], "save_checkpoint", save)
     monkeypatch.setattr(run.objective, "loss", loss)
     fit(run)
     assert saved == [2, 10, 18, 26]  # a small first one is expected to be quick; 2 s / 0.25 are 8 steps
