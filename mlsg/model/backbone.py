@@ -40,7 +40,7 @@ _ENDLESS = 10**9
 class Backbone(nn.Module):
     """The transformer and its tokenizer. `layers` is L, `dimension` is d, `max_length` counts special tokens.
 
-    `lower_case` says that sentence-transformers was told to lower-case; the tokenizer given here does so already.
+    `lower_case` says that sentence-transformers has to lower-case; the tokenizer given here does so already.
     """
 
     def __init__(
@@ -125,24 +125,18 @@ class Backbone(nn.Module):
 
     def for_inference(self, precision: str) -> Backbone:
         """The same weights, ready to be run fast without gradient (`fast/linear.py`); precision: float32, bf16."""
-        return _run_once(self._sharing(fast_model(self.model, precision)).eval(), precision)
+        return _run_once(self._with_model(fast_model(self.model, precision), packs=self.packs).eval(), precision)
 
     def for_training(self) -> Backbone:
         """The same weights in training mode; on a CPU, dropout, attention and linear layers cost less than torch's."""
         model = shared_copy(self.model, {nn.Linear: Float32Linear, nn.Dropout: StreamDropout})
-        return self._sharing(with_own_attention(model) if self.packs else model).train()
+        return self._with_model(with_own_attention(model) if self.packs else model, packs=self.packs).train()
 
     def for_measuring(self, precision: str) -> Backbone:
-        """As `for_inference`, for vectors that nobody keeps: faster in bf16, and its bits are its own."""
+        """As `for_inference`, for vectors that are not kept: faster in bf16, with other bits."""
         model = with_gelu_inside(fast_model(self.model, precision))
-        return _run_once(self._sharing(with_own_attention(model) if self.packs else model).eval(), precision)
-
-    def _sharing(self, model: nn.Module) -> Backbone:
-        packs = self.packs  # tried with the model as it is, and known to the copy
-        copied = copy.copy(self)
-        copied.__dict__["packs"] = packs
-        copied._modules = {**self._modules, "model": model}
-        return copied
+        model = with_own_attention(model) if self.packs else model
+        return _run_once(self._with_model(model, packs=self.packs).eval(), precision)
 
     def truncated(self, layers: int) -> Backbone:
         """A copy of the lowest `layers` layers, 0 being the embedding layer alone.
@@ -166,15 +160,14 @@ class Backbone(nn.Module):
             raise ModelError(problem, "pool from the last layer")
         return copied
 
-    def _with_model(self, model: PreTrainedModel) -> Backbone:
-        return Backbone(
-            model,
-            self.tokenizer,
-            max_length=self.max_length,
-            lower_case=self.lower_case,
-            name=self.name,
-            revision=self.revision,
-        )
+    def _with_model(self, model: nn.Module, **known: Any) -> Backbone:
+        """This with another model; `known` are properties that need not be tried again."""
+        copied = copy.copy(self)
+        for name in ("packs", "_first_position"):
+            copied.__dict__.pop(name, None)
+        copied.__dict__.update(known)
+        copied._modules = {**self._modules, "model": model}
+        return copied
 
 
 def load_backbone(

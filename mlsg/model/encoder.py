@@ -116,7 +116,7 @@ class Encoder:
     ) -> Encoder:
         """The encoder in a folder or on the hub, in evaluation mode.
 
-        A sentence-transformers folder says itself how vectors are made; `pooling` or `layer` given here make a new
+        A sentence-transformers folder says how vectors are made; `pooling` or `layer` given here make a new
         encoder from its base alone. A plain transformers model needs `pooling`. `device` None is the accelerator, if
         there is one; `precision` is float32 or bf16; `hub` brings a workspace's record of revisions. Raises
         SettingError for a pooling that is missing or unknown, ModelError for what is not an encoder or has modules that
@@ -210,7 +210,9 @@ class Encoder:
             raise SettingError(f"batch_size is {batch_size}", "give 1 or more, or None for batches by tokens")
         texts = [sentences] if isinstance(sentences, str) else sentences
         before = self.prompt_of(prompt, prompt_name)
-        place, distinct = _distinct(texts)
+        number: dict[str, int] = {}
+        place = np.fromiter((number.setdefault(text, len(number)) for text in texts), dtype=np.int64, count=len(texts))
+        distinct = list(number)
         repeats = np.bincount(place, minlength=len(distinct))
         vectors = np.empty((len(distinct), self.dimension), dtype=np.float32)
         slabs = [distinct[at : at + _SLAB] for at in range(0, len(distinct), _SLAB)]
@@ -251,12 +253,6 @@ class Encoder:
         if self._ready is None or self._ready[0] != place:
             self._ready = (place, self.backbone.for_inference(self.precision))
         return self._ready[1]
-
-    def counts(self, texts: Sequence[str]) -> Counts:
-        """What of each text is cut off or unknown to the tokenizer; each distinct text is tokenised once."""
-        place, distinct = _distinct(texts)
-        found = self.counts_of(self.tokenize(distinct))
-        return Counts(found.truncated[place], found.unknown[place])
 
     def counts_of(self, tokens: Tokens) -> Counts:
         """What of each tokenised text is cut off or unknown."""
@@ -337,13 +333,6 @@ def default_device() -> torch.device:
     """The accelerator that torch sees, or the CPU."""
     found = torch.accelerator.current_accelerator(check_available=True)
     return found or torch.device("cpu")
-
-
-def _distinct(texts: Sequence[str]) -> tuple[NDArray[np.int64], list[str]]:
-    """(n,) for each text its place among the distinct ones, and these in the order of their first occurrence."""
-    number: dict[str, int] = {}
-    place = np.fromiter((number.setdefault(text, len(number)) for text in texts), dtype=np.int64, count=len(texts))
-    return place, list(number)
 
 
 def _normalized(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -53,7 +53,7 @@ _TRANSFORMER_DEFAULTS: Mapping[str, Callable[[Any], bool]] = {
 
 @dataclass(frozen=True)
 class Transformer:
-    """The base's own folder, and what sentence-transformers was told about it."""
+    """The base's own folder, and its settings in sentence-transformers."""
 
     folder: Path
     max_length: int | None = None
@@ -98,7 +98,7 @@ def read_transformer(folder: Path) -> Transformer:
     kind, where = _modules(folder)[0]
     if kind != "Transformer":
         raise ModelError(f"{folder}: the first module is {kind}, not a Transformer", "name an encoder of the BERT kind")
-    settings = _read(where / _SENTENCE_CONFIG) if (where / _SENTENCE_CONFIG).is_file() else {}
+    settings = read_table(where / _SENTENCE_CONFIG) if (where / _SENTENCE_CONFIG).is_file() else {}
     for key, value in settings.items():
         if not _is_understood(key, value):
             raise ModelError(f"{where / _SENTENCE_CONFIG}: mlsg does not have {key} = {value!r}", _INSTEAD)
@@ -164,7 +164,7 @@ def read_provenance(folder: Path) -> dict[str, Any]:
     path = folder / PROVENANCE
     if not path.is_file():
         return {}
-    found = _read(path)
+    found = read_table(path)
     if found.get("schema") != SCHEMA:
         raise ModelError(f"{path} is of kind {found.get('schema')!r}, not {SCHEMA}", "update mlsg")
     return found
@@ -196,7 +196,7 @@ def _modules(folder: Path) -> list[tuple[str, Path]]:
 
 
 def _pooling(where: Path) -> str:
-    settings = _read(where / "config.json")
+    settings = read_table(where / "config.json")
     modes = settings.get("pooling_mode")
     if modes is None:
         modes = [mode for key, mode in _LEGACY_POOLINGS.items() if settings.get(key)] or ["mean"]
@@ -211,7 +211,7 @@ def _pooling(where: Path) -> str:
 
 def _check_layer_average(base: Path, where: Path) -> None:
     """Raise ModelError unless layers 1 and L, and no others, are averaged: the one mix that mlsg has (first_last)."""
-    settings = _read(where / "config.json")
+    settings = read_table(where / "config.json")
     try:
         weights = load_file(where / "model.safetensors")["layer_weights"]
     except (OSError, KeyError, SafetensorError) as error:
@@ -219,14 +219,14 @@ def _check_layer_average(base: Path, where: Path) -> None:
             f"{where / 'model.safetensors'} cannot be read ({error})", "download the model again"
         ) from error
     ends = weights.size > 0 and weights[0] == weights[-1] > 0 and not weights[1:-1].any()
-    heard = _read(base / "config.json").get("output_hidden_states") is True
+    heard = read_table(base / "config.json").get("output_hidden_states") is True
     if settings.get("layer_start") != 1 or settings.get("num_hidden_layers") != weights.size or not ends or not heard:
         raise ModelError(f"{where}: of mixed layers mlsg has the average of the first and the last only", _INSTEAD)
 
 
 def _prompts(folder: Path) -> tuple[dict[str, str], str | None]:
-    """Prompts by name, and the name of the one that sentence-transformers uses unless told otherwise."""
-    settings = _read(folder / _MODEL_CONFIG) if (folder / _MODEL_CONFIG).is_file() else {}
+    """Prompts by name, and the name of the one that sentence-transformers uses by default."""
+    settings = read_table(folder / _MODEL_CONFIG) if (folder / _MODEL_CONFIG).is_file() else {}
     prompts, name = settings.get("prompts") or {}, settings.get("default_prompt_name")
     return {str(key): str(text or "") for key, text in prompts.items()}, None if name is None else str(name)
 
@@ -238,7 +238,8 @@ def _is_understood(key: str, value: Any) -> bool:
         return False
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_table(path: Path) -> dict[str, Any]:
+    """A JSON file that holds a table. Raises ModelError."""
     try:
         found = read_json(path)
     except (OSError, ValueError) as error:

@@ -10,9 +10,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from mlsg.cache.files import read_json
 from mlsg.errors import ModelError
-from mlsg.model.folder import ModuleFolder, write_json
+from mlsg.model.folder import ModuleFolder, read_table, write_json
 
 _WEIGHTS = "model.safetensors"
 _ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
@@ -47,7 +46,8 @@ class Normalize(nn.Module):
 def read_module(module: ModuleFolder, dimension: int) -> Dense | Normalize:
     """The module in a folder, taking vectors of `dimension`. Raises ModelError for what mlsg does not have."""
     folder = module.folder
-    settings = _settings(folder) if module.kind == "Dense" or (folder / "config.json").is_file() else {}
+    path = folder / "config.json"
+    settings = read_table(path) if module.kind == "Dense" or path.is_file() else {}
     for key, plain in _PLAIN.items():
         if settings.get(key) not in (None, plain):
             problem = f"{folder}: mlsg does not have {key} = {settings[key]!r}"
@@ -101,10 +101,3 @@ def save_tensors(tensors: Mapping[str, Tensor], folder: Path) -> None:
     path = folder / _WEIGHTS
     save_file({n: t.detach().to("cpu", torch.float32).contiguous() for n, t in tensors.items()}, path, {"format": "pt"})
     path.chmod((folder.stat().st_mode & 0o666) | 0o600)
-
-
-def _settings(folder: Path) -> dict[str, object]:
-    try:
-        return dict(read_json(folder / "config.json"))
-    except (OSError, ValueError, TypeError) as error:
-        raise ModelError(f"{folder / 'config.json'} cannot be read ({error})", "download the model again") from error

@@ -1,4 +1,4 @@
-"""Reading a base and its tokenizer from a folder, each failure told in one line; writing them so that bytes repeat.
+"""Reading a base and its tokenizer from a folder, each failure reported in one line; writing them reproducibly.
 
 Safetensors only and no code of the model's own: a pickle can run anything, so it is refused even where it could be
 read.
@@ -107,7 +107,7 @@ def read_model(folder: Path, config: PreTrainedConfig) -> PreTrainedModel:
 
 
 def read_tokenizer(folder: Path, config: PreTrainedConfig, *, lower_case: bool) -> PreTrainedTokenizerBase:
-    """The tokenizer, set to lower-case if sentence-transformers was told so.
+    """The tokenizer, set to lower-case if the folder asks sentence-transformers to.
 
     Raises ModelError if it is missing, or has more tokens than the model.
     """

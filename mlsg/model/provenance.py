@@ -59,7 +59,7 @@ def name_of(model: str, fingerprint: str) -> str:
 
 
 def provenance_in(folder: Path) -> Provenance | None:
-    """The provenance of an encoder folder, or None where it is not ours. Raises ModelError for an unreadable file."""
+    """The provenance of an encoder folder, None if mlsg did not write it. Raises ModelError if it cannot be read."""
     table = read_provenance(folder)
     return provenance_of(table) if table else None
 

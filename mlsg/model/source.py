@@ -46,7 +46,7 @@ def local_folder(model: str) -> Path | None:
     if path.exists():
         raise ModelError(f"{model} is a file, not a model", "name the folder that holds config.json")
     if not _HUB_ID.fullmatch(model):
-        raise ModelError(f"there is no folder {model!r}", "name a model's folder, a hub id, or starter")
+        raise ModelError(f"the folder {model!r} does not exist", "name a model's folder, a hub id, or starter")
     return None
 
 

@@ -45,7 +45,7 @@ class Tokens:
         return self.flat[self.starts[row] : self.starts[row + 1]]
 
     def occurrences(self, token: int | None) -> NDArray[np.int64]:
-        """(n,): how often a token stands in each sentence; zeros for a token that the tokenizer does not have."""
+        """(n,): how often a token occurs in each sentence; zeros for a token that the tokenizer does not have."""
         if token is None:
             return np.zeros(len(self), dtype=np.int64)
         sums = np.concatenate([[0], np.cumsum(self.flat == token)])
@@ -65,19 +65,19 @@ class Tokens:
 def tokenize(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int) -> Tokens:
     """Tokens of each text, cut to `max_length` special tokens included.
 
-    Raises DataError for text that is no valid Unicode (half a surrogate pair).
+    Raises DataError for text that is not valid Unicode (half a surrogate pair).
     """
     pieces: list[NDArray[np.int32]] = []
     lengths = np.zeros(len(texts), dtype=np.int64)
     truncated = np.zeros(len(texts), dtype=np.bool_)
     for first in range(0, len(texts), _CHUNK):
-        chunk = list(texts[first : first + _CHUNK])
-        ids = _ids(tokenizer, chunk, first, None)
+        part = list(texts[first : first + _CHUNK])
+        ids = _ids(tokenizer, part, first, None)
         long = [number for number, found in enumerate(ids) if len(found) > max_length]
-        for number, cut in zip(long, _ids(tokenizer, [chunk[n] for n in long], first, max_length), strict=True):
+        for number, cut in zip(long, _ids(tokenizer, [part[n] for n in long], first, max_length), strict=True):
             ids[number] = cut
             truncated[first + number] = True
-        lengths[first : first + len(chunk)] = [len(found) for found in ids]
+        lengths[first : first + len(part)] = [len(found) for found in ids]
         pieces.extend(np.asarray(found, dtype=np.int32) for found in ids)
     flat = np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.int32)
     starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
@@ -86,7 +86,7 @@ def tokenize(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_lengt
 
 
 def length_sorted(lengths: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:
-    """Rows in batches of `size` and similar length; the longest first, so that memory runs out at once or never."""
+    """Rows in batches of `size` and similar length; the longest first, so that too little memory shows at once."""
     order = np.argsort(-lengths, kind="stable")
     for first in range(0, len(order), size):
         yield order[first : first + size]

@@ -47,5 +47,5 @@ def read(table: Mapping[str, Any]) -> ObjectiveSettings:
 
 
 def resolved(table: Mapping[str, Any]) -> dict[str, Any]:
-    """The table with every default written out, as it goes into the key of a training."""
+    """The table with every default written out, as the key of a training holds it."""
     return {"name": table.get("name", "self_guided"), **table_of(read(table))}

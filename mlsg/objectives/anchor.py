@@ -10,8 +10,8 @@ from mlsg.config.recipes import EncoderSettings
 from mlsg.model.backbone import Backbone
 from mlsg.model.fast.packing import Packed, pool_packed, pool_rows
 
-_ASKED: ContextVar[Packed | None] = ContextVar("asked", default=None)
-"""What [CLS] alone is asked of; each thread has its own."""
+_CLS_ONLY: ContextVar[Packed | None] = ContextVar("cls_only", default=None)
+"""The sentences whose [CLS] alone is wanted; each thread has its own."""
 
 
 def anchors_of(backbone: Backbone, packed: Packed, encoder: EncoderSettings) -> Tensor:
@@ -23,11 +23,11 @@ def anchors_of(backbone: Backbone, packed: Packed, encoder: EncoderSettings) -> 
         return pool_rows(backbone.last_state_of(packed), packed, encoder.pooling)
     if not any(hook is _firsts for hook in attended._forward_pre_hooks.values()):
         attended.register_forward_pre_hook(_firsts)
-    asked = _ASKED.set(packed)
+    token = _CLS_ONLY.set(packed)
     try:
         return backbone.last_state_of(packed)[0]
     finally:
-        _ASKED.reset(asked)
+        _CLS_ONLY.reset(token)
 
 
 def _attended(backbone: Backbone) -> nn.Module | None:
@@ -41,7 +41,7 @@ def _attended(backbone: Backbone) -> nn.Module | None:
 def _firsts(module: nn.Module, states: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
     """From the last attention on, go on with the first token of each sentence alone: (1, b, d).
 
-    Three quarters of the last layer's products are in what follows its attention, and nobody reads the other tokens.
+    Three quarters of the last layer's products are in what follows its attention, and the other tokens are not read.
     """
-    packed = _ASKED.get()
+    packed = _CLS_ONLY.get()
     return None if packed is None else tuple(state.flatten(0, 1)[packed.firsts][None] for state in states)

@@ -1,8 +1,8 @@
-"""What the training loop and an objective know of each other.
+"""The contract between the training loop and an objective.
 
 An objective is built once on a `TrainingContext`, then asked for the anchors and the loss of one `Batch` after the
 other. It owns its modules (`parts`, trained beside the tuned copy and never saved) but not the tuned copy: that is
-handed in at each step. Anchors and loss are two questions, so that a batch too big for the memory can be encoded in
+handed in at each step. Anchors and loss are two calls, so that a batch too big for the memory can be encoded in
 several passes.
 Importing this file does not import torch.
 """
@@ -45,7 +45,7 @@ class TrainingText(Protocol):
     def __len__(self) -> int: ...
 
     def token_counts(self, size: int) -> Tensor:
-        """(size,) int64: how often each token id below `size` stands in the text, special tokens included."""
+        """(size,) int64: how often each token id below `size` occurs in the text, special tokens included."""
 
 
 class BatchShard:
@@ -86,7 +86,7 @@ class Batch:
     mini_batches: Sequence[Packed]
     """Their tokens: all in one, or in several to be encoded one after the other."""
     duplicates: Tensor
-    """(b, B), true where two different rows hold the same tokens; B is b, but for many processes."""
+    """(b, B), true where two different rows hold the same tokens; B is b, except with many processes."""
     draw: Callable[[str, int], list[int]]
     """`draw("layer", 13)`: for each sentence a number below 13, a function of (seed, purpose, epoch, row)."""
     shard: BatchShard = WHOLE_BATCH
@@ -111,7 +111,7 @@ class TrainingContext:
     """What an objective is built on."""
 
     base: Backbone
-    """The base before training; the loop goes on to tune it, so what must stay fixed has to be copied."""
+    """The base before training; the loop then tunes it, so what must stay fixed is to be copied."""
     encoder: EncoderSettings
     """How the anchor is pooled."""
     text: TrainingText
@@ -136,7 +136,7 @@ class Objective(Protocol):
         """(b, ...) what the loss needs of the tuned copy, a row for each sentence in `packed`."""
 
     def loss(self, anchors: Tensor, batch: Batch) -> Tensor:
-        """The scalar to minimise but for `regulariser`; `anchors` (b, ...) are those of the whole batch."""
+        """The scalar to minimise, without `regulariser`; `anchors` (b, ...) are those of the whole batch."""
 
 
 class ObjectiveSettings(Protocol):

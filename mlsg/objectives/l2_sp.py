@@ -1,4 +1,4 @@
-"""The regulariser: how far the tuned copy has drifted from the guide.
+"""The regulariser: the squared distance of the tuned copy's weights from the guide's.
 
 Source: Kim, Yoo, Lee, ACL 2021, section 3.1 and footnote 5: the squared L2 norm of theta_T - theta_F over all
 parameters of the tuned copy, a sum and not a mean. The head is not in it; a frozen parameter adds zero.

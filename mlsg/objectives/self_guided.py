@@ -8,7 +8,7 @@ When to use it: to get a usable [CLS] out of a base with nothing but plain sente
 
 Where this departs from the authors' released code (recipe `authors_code` follows the code where a setting can):
 views are pooled by maximum as the paper says, not by mean; the guide has no dropout; opt2 keeps all b - 1 negatives;
-base is the mean over 2b terms. Ours and not in the paper, off by default: other anchors than [CLS], `mask_duplicates`,
+base is the mean over 2b terms. Additions of mlsg, off by default: other anchors than [CLS], `mask_duplicates`,
 `view_weighting`, `view_transform`. Without guide dropout a view depends on its sentence alone, so all are computed once
 and kept in the workspace (`stored_views`).
 """
@@ -49,7 +49,7 @@ class Settings:
     head_width: Annotated[int, "width of the projection head", Between(1)] = 4096
     head_depth: Annotated[int, "times Linear, GELU; 0: no head", Between(0)] = 2
     guide_dropout: Annotated[bool, "dropout in the guide, as in the authors' code"] = False
-    mask_duplicates: Annotated[bool, "sentences with equal tokens are no negatives of each other"] = False
+    mask_duplicates: Annotated[bool, "sentences with equal tokens are not negatives of each other"] = False
     view_weighting: Annotated[Literal["none", "sif"], "sif: rare tokens weigh more in a mean view"] = "none"
     view_transform: Annotated[
         Literal["none", "centre", "whiten"], "of each layer of views, fitted on the training text"
@@ -122,7 +122,7 @@ class SelfGuided:
         views = self._positives(batch)  # (b, n, d), or (b, d) where one is drawn
         contrast, shard = LOSSES[self.settings.loss], batch.shard
         duplicates = shard.own(batch.duplicates) if self.settings.mask_duplicates else None
-        views = shard.gather(views)  # (B, ...), before the head: without gradient, they only travel one way
+        views = shard.gather(views)  # (B, ...), before the head, so that no gradient has to be sent back
         return contrast(*self._projected(shard.own(anchors), views), self.settings.temperature, duplicates, shard)
 
     def _projected(self, anchors: Tensor, views: Tensor) -> tuple[Tensor, Tensor]:

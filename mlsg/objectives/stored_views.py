@@ -3,7 +3,7 @@
     views/<key>/views-00000.safetensors     "views" (2048, L + 1, d), sentences from the longest to the shortest
 
 All layers are kept, so that trainings on some of them share the artefact. Files are mapped into memory and not read: a
-training on a million sentences touches the rows of its batch. A killed computation goes on from its last whole file,
+training on a million sentences touches the rows of its batch. A killed computation continues from its last whole file,
 and processes that wait for the artefact (other seeds, other ranks) compute files of it meanwhile.
 
 What bf16 does (starter, tau 0.01, 20 batches of 16 from STS-B): the loss of 16.56 with views by maximum moves by 0.003
@@ -149,8 +149,8 @@ def view_source(settings: Settings, context: TrainingContext, guide: Backbone) -
     views: WholeViews = whole.of_layers(layers)
     fits = bytes_of(whole) <= settings.view_cache_gb * 1e9
     if context.cache_key is not None and fits and not settings.guide_dropout:
-        told = {"pooling": settings.view_pooling, "weighting": settings.view_weighting, "precision": precision}
-        views = stored_views(whole, context.cache_key, told, layers)
+        changes = {"pooling": settings.view_pooling, "weighting": settings.view_weighting, "precision": precision}
+        views = stored_views(whole, context.cache_key, changes, layers)
     return views if settings.view_transform == "none" else _transformed(views, settings, context)
 
 

@@ -1,7 +1,7 @@
 """What is counted and fitted on the training text before training: token weights, and a map for each layer of views.
 
-Both are ours, off by default, and not in the paper. Sources: smooth inverse frequency: S. Arora, Y. Liang, T. Ma: A
-Simple but Tough-to-Beat Baseline for Sentence Embeddings, ICLR 2017 (a = 1e-3); whitening: J. Su et al., 2021,
+Both are additions of mlsg, off by default, and not in the paper. Sources: smooth inverse frequency: S. Arora, Y. Liang,
+T. Ma: A Simple but Tough-to-Beat Baseline for Sentence Embeddings, ICLR 2017 (a = 1e-3); whitening: J. Su et al., 2021,
 arXiv:2103.15316, here symmetric (ZCA), so that a whitened view stays in the coordinates of the anchor.
 """
 

@@ -8,6 +8,7 @@ their loss, runs it with dropout on; here dropout is off unless asked for, so th
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Protocol
@@ -43,7 +44,7 @@ class ViewSource(Protocol):
 
 
 class WholeViews(ViewSource, Protocol):
-    """Views that can be had of the whole text too, to fit a map on."""
+    """Views that are available for the whole text too, to fit a map on."""
 
     def everything(self) -> Iterator[Tensor]:
         """Views (m, n, d) of every distinct sentence of the text, without dropout, some at a time."""
@@ -80,14 +81,11 @@ class GuideViews:
 
     def __call__(self, batch: Batch, drawn: Sequence[int] | None = None) -> Tensor:
         """(b, n, d), or (b, d) of the drawn layers."""
-        if self.guide.training:  # dropout by sentence, as in the tuned copy
-            rest = iter(batch.draw("guide_dropout", 1 << 63))
-            found = []
-            for packed in batch.mini_batches:
-                with masks_of(list(islice(rest, len(packed))), packed):
-                    found.append(self.of(packed))
-        else:
-            found = [self.of(packed) for packed in batch.mini_batches]
+        dropped = self.guide.training  # by sentence, as in the tuned copy
+        seeds, found = iter(batch.draw("guide_dropout", 1 << 63) if dropped else []), []
+        for packed in batch.mini_batches:
+            with masks_of(list(islice(seeds, len(packed))), packed) if dropped else nullcontext():
+                found.append(self.of(packed))
         views = torch.cat(found)
         return views if drawn is None else views[range(len(views)), list(drawn)]
 

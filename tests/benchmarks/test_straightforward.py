@@ -11,10 +11,10 @@ from transformers import BertModel
 
 from benchmarks import material, ours, straightforward
 from mlsg.model.backbone import load_backbone
-from mlsg.model.pooling import pool
 from mlsg.model.pretrained import quiet_transformers
 from mlsg.objectives.nt_xent import opt3
 from mlsg.objectives.projection import projection_head
+from tests.model.padded import pool
 from tests.tiny_models import SENTENCES, tiny_bert
 
 WIDTH = 48

@@ -1,4 +1,4 @@
-"""What is not a model is told in one line that says what to do, and nothing in it is run."""
+"""What is not a model is reported in one line that says what to do, and nothing in it is run."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def test_each_distinct_text_is_computed_once(encoder: Encoder, monkeypatch: pyte
 
 def test_no_texts_are_no_vectors(encoder: Encoder) -> None:
     assert encoder.encode([]).shape == (0, 32)
-    assert encoder.counts([]).unknown.tolist() == []
+    assert encoder.counts_of(encoder.tokenize([])).unknown.tolist() == []
 
 
 def test_one_text_gives_one_vector(encoder: Encoder) -> None:
@@ -126,7 +126,7 @@ def test_progress_counts_every_text(encoder: Encoder, monkeypatch: pytest.Monkey
 
 
 def test_counts_are_those_of_a_plain_tokenisation(encoder: Encoder) -> None:
-    counts = encoder.counts(TEXTS)
+    counts = encoder.counts_of(encoder.tokenize(TEXTS))
     tokenizer = encoder.backbone.tokenizer
     for row, text in enumerate(TEXTS):
         whole = tokenizer(text, verbose=False)["input_ids"]

@@ -55,7 +55,7 @@ def _assert_same(folder: Path, texts: list[str] = TEXTS) -> Encoder:
     return encoder
 
 
-# ours, read by others
+# written by mlsg, read by others
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_sentence_transformers_loads_ours_without_a_warning(bert: Path, tmp_path
         SentenceTransformer(str(tmp_path / "saved"), device="cpu")
 
 
-# theirs, read by us
+# written by sentence-transformers, read by mlsg
 
 
 def test_the_real_minilm_is_the_same() -> None:
@@ -287,7 +287,7 @@ def test_a_pooling_given_by_the_user_is_that_of_the_base_alone(bert: Path, tmp_p
     assert np.array_equal(found, Encoder.load(bert, pooling="cls", device="cpu").encode(TEXTS))
 
 
-# theirs, refused
+# written by sentence-transformers, refused
 
 
 def _write(path: Path, value: object) -> None:

@@ -28,7 +28,7 @@ def test_every_row_is_what_the_tokenizer_gives(backbone: Backbone) -> None:
         assert tokens.ids(row).tolist() == backbone.tokenizer(text, truncation=True, max_length=16)["input_ids"]
 
 
-def test_chunks_do_not_show(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tokenising_in_parts_changes_nothing(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = tokenize(backbone.tokenizer, _TEXTS, 16)
     monkeypatch.setattr("mlsg.model.tokens._CHUNK", 3)
     parts = tokenize(backbone.tokenizer, _TEXTS, 16)

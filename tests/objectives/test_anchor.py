@@ -11,8 +11,8 @@ import torch
 
 from mlsg.config.recipes import EncoderSettings
 from mlsg.model.backbone import Backbone, load_backbone
-from mlsg.model.pooling import pool
 from mlsg.objectives.anchor import _attended, anchors_of
+from tests.model.padded import pool
 from tests.tiny_models import tiny_bert, tiny_xlmr
 from tests.train.small import tokenised
 

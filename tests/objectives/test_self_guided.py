@@ -90,8 +90,8 @@ def test_guide_dropout_switches_it_on_as_in_the_authors_code(base: Backbone, tex
     assert isinstance(objective, SelfGuided)
     assert all(module.training for module in objective.guide.modules())
     plain, *found = [
-        each.views(batch(text, ROWS, epoch, chunk=chunk))  # type: ignore[attr-defined]
-        for each, epoch, chunk in (
+        each.views(batch(text, ROWS, epoch, chunk=size))  # type: ignore[attr-defined]
+        for each, epoch, size in (
             (build(base, text, CLS), 0, 0),
             (objective, 0, 0),
             (objective, 0, 2),
@@ -165,7 +165,7 @@ def test_duplicates_are_masked_only_where_asked(base: Backbone, text: TokenisedT
 
 @pytest.mark.parametrize(("pooling", "layer"), [("mean", -1), ("max", 1), ("first_last", -1)])
 def test_the_anchor_is_pooled_as_the_encoder_is(pooling: str, layer: int, base: Backbone, text: TokenisedText) -> None:
-    from mlsg.model.pooling import pool
+    from tests.model.padded import pool
 
     settings = EncoderSettings(pooling=pooling, layer=layer)  # type: ignore[arg-type]
     objective = build(base, text, settings, head_depth=0, temperature=0.5)

@@ -57,12 +57,12 @@ def attention(
 
 def with_own_attention(model: nn.Module) -> nn.Module:
     """Have a copy of a model (`linear.shared_copy`) attend by `attention`; in place."""
-    theirs: Any = model.config
-    ours = copy.copy(theirs)
-    ours._attn_implementation = NAME
+    before: Any = model.config
+    config = copy.copy(before)
+    config._attn_implementation = NAME
     for module in model.modules():
-        if getattr(module, "config", None) is theirs:
-            module.config = ours
+        if getattr(module, "config", None) is before:
+            module.config = config
     return model
 
 

@@ -5,7 +5,7 @@
 
 Each token attends to the tokens of its own sentence and counts its position from that sentence's start, so results are
 those of padded sentences to rounding. A base that cannot do this (`can_pack`) has each sentence in a row of its own;
-nothing else changes for who calls.
+nothing else changes for the caller.
 Shapes: b sentences of n tokens in all, r rows of t tokens, d dimensions, L layers.
 """
 

@@ -25,8 +25,8 @@ from transformers import (
 from mlsg.errors import SettingError
 from mlsg.model.backbone import Backbone, load_backbone
 from mlsg.model.fast.packing import WASTE, Packed, pack, pool_layers, pool_packed, pool_rows
-from mlsg.model.pooling import pool
 from mlsg.model.tokens import Tokens
+from tests.model.padded import pool
 from tests.model.texts import TEXTS
 from tests.tiny_models import tiny_bert, tiny_xlmr
 

@@ -1,0 +1,21 @@
+"""Pooling of padded sentences, written plainly: what the pooling of packed rows is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def pool(states: Sequence[Tensor], mask: Tensor, pooling: str, layer: int = -1) -> Tensor:
+    """(b, d) from the L + 1 hidden states (b, t, d); `mask` is (b, t)."""
+    if pooling == "first_last":
+        return pool([(states[1] + states[layer]) / 2], mask, "mean")
+    tokens = states[layer]
+    if pooling == "cls":
+        return tokens[:, 0]
+    if pooling == "max":
+        return tokens.masked_fill(mask.unsqueeze(-1) == 0, -torch.inf).amax(1)
+    weights = mask.unsqueeze(-1).to(tokens.dtype)
+    return (tokens * weights).sum(1) / weights.sum(1)
