@@ -147,7 +147,7 @@ class Workspace:
         started = time.monotonic()
         facts = make(folder, scratch)
         manifest = {
-            "schema": "mlsg.cache.artefact/1",
+            "schema": "mlsg.artefact/1",
             "key": request.key,
             "name": request.name,
             **request.identity,

@@ -223,7 +223,7 @@ def test_each_set_is_parsed_once(
         parsed.append(located.pair_set.name)
         return read_pairs(located, hub)
 
-    monkeypatch.setattr("mlsg.evaluate.suites.sts.read_pairs", counted)
+    monkeypatch.setattr(sys.modules["mlsg.evaluate.suites.sts"], "read_pairs", counted)
     encoder = trained(workspace, base, "max")
     run(encoder, workspace, catalog)
     assert parsed == ["small.aa", "small.aa-bb"]
