@@ -48,7 +48,7 @@ class TrainingText(Protocol):
         """(size,) int64: how often each token id below `size` stands in the text, special tokens included."""
 
 
-class Share:
+class BatchShard:
     """What this process has of the whole batch of a step, B sentences over all processes; here: everything.
 
     The one for many processes is `mlsg.train.distributed.Part`. Summed over the processes, the losses and their
@@ -74,7 +74,7 @@ class Share:
         return rows
 
 
-WHOLE = Share()
+WHOLE_BATCH = BatchShard()
 
 
 @dataclass(frozen=True)
@@ -83,13 +83,13 @@ class Batch:
 
     rows: Sequence[int]
     """Which sentences of the training text these are."""
-    chunks: Sequence[Packed]
+    mini_batches: Sequence[Packed]
     """Their tokens: all in one, or in several to be encoded one after the other."""
     duplicates: Tensor
     """(b, B), true where two different rows hold the same tokens; B is b, but for many processes."""
     draw: Callable[[str, int], list[int]]
     """`draw("layer", 13)`: for each sentence a number below 13, a function of (seed, purpose, epoch, row)."""
-    share: Share = WHOLE
+    shard: BatchShard = WHOLE_BATCH
 
 
 @dataclass(frozen=True)
@@ -129,14 +129,14 @@ class Objective(Protocol):
 
     parts: Mapping[str, nn.Module]
     """Modules trained beside the tuned copy and thrown away after."""
-    pull: L2ToStart | None
+    regulariser: L2ToStart | None
     """A penalty on the weights themselves; the loop adds it to loss and gradients."""
 
     def anchors(self, tuned: Backbone, packed: Packed) -> Tensor:
         """(b, ...) what the loss needs of the tuned copy, a row for each sentence in `packed`."""
 
     def loss(self, anchors: Tensor, batch: Batch) -> Tensor:
-        """The scalar to minimise but for `pull`; `anchors` (b, ...) are those of the whole batch."""
+        """The scalar to minimise but for `regulariser`; `anchors` (b, ...) are those of the whole batch."""
 
 
 class ObjectiveSettings(Protocol):

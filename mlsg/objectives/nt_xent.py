@@ -12,7 +12,7 @@ run; these follow the formulas. Each loss is one matrix product of normalised ve
 `duplicates` (b, b) is true where sentence j holds the same tokens as sentence i, j != i: those terms leave the
 denominator. Without it a repeated sentence is its own negative, as in the authors' code.
 
-Many processes (`share`): anchors are those of this process (b of them), views and the columns of `duplicates` those of
+Many processes (`shard`): anchors are those of this process (b of them), views and the columns of `duplicates` those of
 the whole batch (B of them), and each loss is this process's part of the mean over the whole batch: the parts add up.
 """
 
@@ -24,9 +24,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mlsg.objectives.interface import WHOLE, Share
+from mlsg.objectives.interface import WHOLE_BATCH, BatchShard
 
-Loss = Callable[[Tensor, Tensor, float, Tensor | None, Share], Tensor]
+Loss = Callable[[Tensor, Tensor, float, Tensor | None, BatchShard], Tensor]
 
 
 def similarities(left: Tensor, right: Tensor, tau: float) -> Tensor:
@@ -39,16 +39,18 @@ def similarities(left: Tensor, right: Tensor, tau: float) -> Tensor:
         return F.normalize(left.to(wide), dim=-1) @ F.normalize(right.to(wide), dim=-1).T / tau
 
 
-def base(anchors: Tensor, views: Tensor, tau: float, duplicates: Tensor | None = None, share: Share = WHOLE) -> Tensor:
+def base(
+    anchors: Tensor, views: Tensor, tau: float, duplicates: Tensor | None = None, shard: BatchShard = WHOLE_BATCH
+) -> Tensor:
     """NT-Xent over anchors and one view of each sentence (SG, section 3.1).
 
     anchors (b, d'), views (b, d') -> scalar: the mean over all 2b elements x of -log phi(x, partner) / sum of all
     phi(x, x') with x' != x. When to use it: as the point of departure; opt3 was better in the paper.
     """
     whole = len(views)
-    mine = _places(anchors, share)  # (b,)
+    mine = _places(anchors, shard)  # (b,)
     own = torch.cat([anchors, views[mine]])  # (2b, d')
-    both = torch.cat([share.gather(anchors), views])  # (2B, d')
+    both = torch.cat([shard.gather(anchors), views])  # (2B, d')
     themselves = torch.cat([mine, mine + whole])  # (2b,)
     left_out = _ones_at(themselves, 2 * whole)  # (2b, 2B)
     if duplicates is not None:
@@ -58,27 +60,33 @@ def base(anchors: Tensor, views: Tensor, tau: float, duplicates: Tensor | None =
     return F.cross_entropy(scores, partners, reduction="sum") / (2 * whole)
 
 
-def opt1(anchors: Tensor, views: Tensor, tau: float, duplicates: Tensor | None = None, share: Share = WHOLE) -> Tensor:
+def opt1(
+    anchors: Tensor, views: Tensor, tau: float, duplicates: Tensor | None = None, shard: BatchShard = WHOLE_BATCH
+) -> Tensor:
     """`base` with only the b terms whose anchor is the tuned copy's vector (section 3.2, first optimisation).
 
     anchors (b, d'), views (b, d') -> scalar. Z(i) = phi(c_i, h_i) + sum over j != i of [phi(c_i, c_j) + phi(c_i, h_j)].
     """
-    mine = _places(anchors, share)
-    both = torch.cat([share.gather(anchors), views])  # (2B, d')
+    mine = _places(anchors, shard)
+    both = torch.cat([shard.gather(anchors), views])  # (2B, d')
     scores = similarities(anchors, both, tau).unflatten(1, (2, -1))  # (b, 2, B)
     own = scores[:, 1].gather(1, mine[:, None])  # (b, 1)
     return _loss(own, _log_sum_of_others(scores, mine, duplicates), len(views))
 
 
-def opt2(anchors: Tensor, views: Tensor, tau: float, duplicates: Tensor | None = None, share: Share = WHOLE) -> Tensor:
+def opt2(
+    anchors: Tensor, views: Tensor, tau: float, duplicates: Tensor | None = None, shard: BatchShard = WHOLE_BATCH
+) -> Tensor:
     """`opt1` without the other anchors: all b - 1 other views are the negatives (section 3.2, second optimisation).
 
     anchors (b, d'), views (b, d') -> scalar. Z(i) = phi(c_i, h_i) + sum over j != i of phi(c_i, h_j).
     """
-    return opt3(anchors, views[:, None], tau, duplicates, share)
+    return opt3(anchors, views[:, None], tau, duplicates, shard)
 
 
-def opt3(anchors: Tensor, views: Tensor, tau: float, duplicates: Tensor | None = None, share: Share = WHOLE) -> Tensor:
+def opt3(
+    anchors: Tensor, views: Tensor, tau: float, duplicates: Tensor | None = None, shard: BatchShard = WHOLE_BATCH
+) -> Tensor:
     """SG-OPT: every view is a positive once; every view of the other sentences is a negative (section 3.2).
 
     anchors (b, d'), views (b, n, d') -> scalar: the mean over the b n pairs (i, k) of
@@ -86,7 +94,7 @@ def opt3(anchors: Tensor, views: Tensor, tau: float, duplicates: Tensor | None =
     are in neither place. When to use it: the paper's best, and the default.
     """
     whole, n, _ = views.shape
-    mine = _places(anchors, share)
+    mine = _places(anchors, shard)
     scores = similarities(anchors, views.flatten(0, 1), tau).view(len(anchors), whole, n).transpose(1, 2)  # (b, n, B)
     own = scores.gather(2, mine[:, None, None].expand(-1, n, 1))[:, :, 0]  # (b, n)
     return _loss(own, _log_sum_of_others(scores, mine, duplicates), whole * n)
@@ -95,9 +103,9 @@ def opt3(anchors: Tensor, views: Tensor, tau: float, duplicates: Tensor | None =
 LOSSES: Mapping[str, Loss] = {"base": base, "opt1": opt1, "opt2": opt2, "opt3": opt3}
 
 
-def _places(anchors: Tensor, share: Share) -> Tensor:
+def _places(anchors: Tensor, shard: BatchShard) -> Tensor:
     """(b,) the places of this process's sentences in the whole batch."""
-    return torch.arange(share.start, share.start + len(anchors), device=anchors.device)
+    return torch.arange(shard.start, shard.start + len(anchors), device=anchors.device)
 
 
 def _ones_at(places: Tensor, width: int) -> Tensor:

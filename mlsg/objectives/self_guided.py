@@ -105,7 +105,7 @@ class SelfGuided:
         self.parts: Mapping[str, nn.Module] = {"head": head}
         from mlsg.objectives.l2_sp import L2ToStart
 
-        self.pull = (
+        self.regulariser = (
             L2ToStart(settings.reg_weight, dict(guide.model.named_parameters())) if settings.reg_weight else None
         )
 
@@ -120,10 +120,10 @@ class SelfGuided:
         from mlsg.objectives.nt_xent import LOSSES
 
         views = self._positives(batch)  # (b, n, d), or (b, d) where one is drawn
-        contrast, share = LOSSES[self.settings.loss], batch.share
-        duplicates = share.own(batch.duplicates) if self.settings.mask_duplicates else None
-        views = share.gather(views)  # (B, ...), before the head: without gradient, they only travel one way
-        return contrast(*self._projected(share.own(anchors), views), self.settings.temperature, duplicates, share)
+        contrast, shard = LOSSES[self.settings.loss], batch.shard
+        duplicates = shard.own(batch.duplicates) if self.settings.mask_duplicates else None
+        views = shard.gather(views)  # (B, ...), before the head: without gradient, they only travel one way
+        return contrast(*self._projected(shard.own(anchors), views), self.settings.temperature, duplicates, shard)
 
     def _projected(self, anchors: Tensor, views: Tensor) -> tuple[Tensor, Tensor]:
         """Both through the head in one product: its weights are read, and their gradients written, once."""

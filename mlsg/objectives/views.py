@@ -78,7 +78,7 @@ class GuideViews:
 
     def __call__(self, batch: Batch, drawn: Sequence[int] | None = None) -> Tensor:
         """(b, n, d), or (b, d) of the drawn layers."""
-        views = torch.cat([self.of(packed) for packed in batch.chunks])
+        views = torch.cat([self.of(packed) for packed in batch.mini_batches])
         return views if drawn is None else views[range(len(views)), list(drawn)]
 
     def everything(self) -> Iterator[Tensor]:

@@ -27,7 +27,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from mlsg.objectives.interface import WHOLE, Share
+from mlsg.objectives.interface import WHOLE_BATCH, BatchShard
 
 _BUCKET = 32 * 2**20
 """Numbers sent in one call, 128 MiB of float32: what a copy of the gradients may take at most."""
@@ -48,9 +48,9 @@ class Team:
         """Whether this process is the one that reads checkpoints, writes and talks."""
         return self.rank == 0
 
-    def part(self, count: int) -> Share:
+    def part(self, count: int) -> BatchShard:
         """This process's part of a batch of `count` sentences: parts differ by one sentence at most."""
-        return WHOLE if self.size == 1 else Part(self, count)
+        return WHOLE_BATCH if self.size == 1 else Part(self, count)
 
     def sum_gradients(self, parameters: Iterable[Tensor]) -> None:
         """Replace each gradient by its sum over the processes. A parameter has one in all of them or in none."""
@@ -133,7 +133,7 @@ class Team:
 ALONE = Team()
 
 
-class Part(Share):
+class Part(BatchShard):
     """The part of a batch that one of many processes works on.
 
     Where there are fewer sentences than processes, one without any computes the first sentence along (`filling`): so
@@ -149,15 +149,15 @@ class Part(Share):
 
     @property
     def places(self) -> slice:
-        """As in `Share`; the first sentence where there is none of one's own."""
+        """As in `BatchShard`; the first sentence where there is none of one's own."""
         return slice(self.start, self.start + self._own) if self._own else slice(0, 1)
 
     def own(self, rows: Tensor) -> Tensor:
-        """As in `Share`."""
+        """As in `BatchShard`."""
         return rows[: self._own]
 
     def gather(self, rows: Tensor) -> Tensor:
-        """As in `Share`."""
+        """As in `BatchShard`."""
         gathered: Tensor = _Gather.apply(self.own(rows), self._team, self._sizes)
         return gathered
 

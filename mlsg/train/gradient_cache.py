@@ -38,14 +38,14 @@ class GradientCache:
 
         `seeds` are those of the dropout masks, one a chunk.
         """
-        if len(batch.chunks) == 1:
+        if len(batch.mini_batches) == 1:
             torch.manual_seed(seeds[0])
             # one autocast around both: the head's weights are cast here too
             with masks_of(seeds[0]), autocast(self.device, self.precision):
-                loss = self.objective.loss(self.objective.anchors(self.tuned, batch.chunks[0]), batch)
+                loss = self.objective.loss(self.objective.anchors(self.tuned, batch.mini_batches[0]), batch)
             loss.backward()
             return loss.detach()
-        passes = list(zip(batch.chunks, seeds, strict=True))
+        passes = list(zip(batch.mini_batches, seeds, strict=True))
         with torch.no_grad():
             anchors = torch.cat([self._anchors(chunk, seed) for chunk, seed in passes])
         anchors.requires_grad_()
@@ -53,7 +53,9 @@ class GradientCache:
             loss = self.objective.loss(anchors, batch)
         loss.backward()
         assert anchors.grad is not None
-        for (chunk, seed), upstream in zip(passes, anchors.grad.split([len(c) for c in batch.chunks]), strict=True):
+        for (chunk, seed), upstream in zip(
+            passes, anchors.grad.split([len(c) for c in batch.mini_batches]), strict=True
+        ):
             self._anchors(chunk, seed).backward(upstream)
         return loss.detach()
 

@@ -107,7 +107,7 @@ class _Loop:
         self.measured = run.tuned.for_measuring(self.s.precision)
         self.passes = GradientCache(run.tuned.for_training(), run.objective, self.device, self.s.precision)
         self.trained = _trained(run)
-        self.pulled = {name: value for name, value in run.tuned.model.named_parameters() if value.requires_grad}
+        self.regularised = {name: value for name, value in run.tuned.model.named_parameters() if value.requires_grad}
         self.optimiser = adamw(self.trained, self.s)
         make_moments(self.optimiser)
         self.state = State()
@@ -148,15 +148,16 @@ class _Loop:
 
     def _gradients(self, batch: Batch, epoch: int, within: int) -> Tensor:
         """Gradients of the batch of all processes, in every `.grad`; returns this process's part of the loss."""
-        team, pull = self.r.team, self.r.objective.pull
+        team, regulariser = self.r.team, self.r.objective.regulariser
         numbers = [
-            [team.rank, chunk] if chunk else [team.rank] if team.rank else [] for chunk in range(len(batch.chunks))
+            [team.rank, chunk] if chunk else [team.rank] if team.rank else []
+            for chunk in range(len(batch.mini_batches))
         ]
         # the first chunk of the first process draws the masks that one process with one chunk would draw
         seeds = [seed_of(self.s.seed, "dropout", epoch, within, *number) for number in numbers]
         loss = self.passes.gradients(batch, seeds)
         team.sum_gradients(self.trained.values())
-        return loss if pull is None else loss + pull.add_gradient(self.pulled) / team.size
+        return loss if regulariser is None else loss + regulariser.add_gradient(self.regularised) / team.size
 
     def _rehearse(self) -> None:
         """Gradients of the longest sentences, thrown away: too little memory shows now and not in an hour."""
@@ -175,14 +176,14 @@ class _Loop:
 
     def _batch(self, epoch: int, whole: np.ndarray) -> Batch:
         """This process's part of the batch whose sentences are `whole`."""
-        seed, text, share = self.s.seed, self.r.text, self.r.team.part(len(whole))
-        rows = whole[share.places]
+        seed, text, shard = self.s.seed, self.r.text, self.r.team.part(len(whole))
+        rows = whole[shard.places]
         return Batch(
             rows,  # type: ignore[arg-type]
-            text.chunks(rows, self.s.mini_batch_size, together=self.r.tuned.packs, device=self.device),
-            text.duplicates(whole)[share.places].to(self.device, non_blocking=True),
+            text.mini_batches(rows, self.s.mini_batch_size, together=self.r.tuned.packs, device=self.device),
+            text.duplicates(whole)[shard.places].to(self.device, non_blocking=True),
             lambda purpose, bound: [draw_below(bound, seed, purpose, epoch, int(row)) for row in rows],
-            share,
+            shard,
         )
 
     def _after_step(self) -> None:

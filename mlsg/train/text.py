@@ -45,8 +45,8 @@ class TokenisedText:
         """Rows of the first occurrence of every distinct sentence, in the order of the text."""
         return self._told_apart[1]
 
-    def chunks(self, rows: NDArray[np.int64], size: int, *, together: bool, device: torch.device) -> list[Packed]:
-        """The tokens of some sentences in chunks of `size` sentences, 0: all in one."""
+    def mini_batches(self, rows: NDArray[np.int64], size: int, *, together: bool, device: torch.device) -> list[Packed]:
+        """The tokens of some sentences in mini-batches of `size` sentences, 0: all in one."""
         step = size or len(rows)
         parts = (rows[first : first + step] for first in range(0, len(rows), step))
         return [pack(self.tokens, part, together=together).to(device) for part in parts]

@@ -39,7 +39,7 @@ def gradients(base: Backbone, vectors: torch.Tensor) -> list[torch.Tensor]:
 @pytest.mark.parametrize("together", [True, False])
 def test_anchors_are_those_of_padded_sentences(pooling: str, layer: int, together: bool, base: Backbone) -> None:
     text = tokenised(base)
-    (packed,) = text.chunks(ROWS, 0, together=together, device=torch.device("cpu"))
+    (packed,) = text.mini_batches(ROWS, 0, together=together, device=torch.device("cpu"))
     found = anchors_of(base, packed, EncoderSettings(pooling=pooling, layer=layer))  # type: ignore[arg-type]
     moved = gradients(base, found)
     ids, mask = text.tokens.batch(ROWS)
@@ -51,7 +51,7 @@ def test_anchors_are_those_of_padded_sentences(pooling: str, layer: int, togethe
 
 def test_only_first_tokens_pass_the_last_feed_forward_and_all_pass_for_others(base: Backbone) -> None:
     text = tokenised(base)
-    (packed,) = text.chunks(ROWS, 0, together=True, device=torch.device("cpu"))
+    (packed,) = text.mini_batches(ROWS, 0, together=True, device=torch.device("cpu"))
     attended = _attended(base)
     assert attended is not None
     sizes: list[int] = []

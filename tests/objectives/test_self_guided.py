@@ -59,8 +59,8 @@ def test_the_loss_of_a_batch_is_its_parts_put_together(loss: str, base: Backbone
     expected = LOSSES[loss](head(anchors), head(views), 0.1, None)
     assert found.item() == pytest.approx(expected.item(), rel=1e-4)
     drift = sum(0.01**2 * parameter.numel() for parameter in base.parameters())
-    assert objective.pull is not None
-    assert objective.pull.add_gradient(dict(base.model.named_parameters())).item() == pytest.approx(
+    assert objective.regulariser is not None
+    assert objective.regulariser.add_gradient(dict(base.model.named_parameters())).item() == pytest.approx(
         0.25 * drift, rel=1e-4
     )
 

@@ -82,10 +82,10 @@ def batch(text: TokenisedText, rows: list[int], epoch: int = 0, chunk: int = 0) 
     def draw(purpose: str, bound: int) -> list[int]:
         return [draw_below(bound, 1, purpose, epoch, row) for row in rows]
 
-    chunks = text.chunks(np.asarray(rows), chunk, together=True, device=torch.device("cpu"))
+    chunks = text.mini_batches(np.asarray(rows), chunk, together=True, device=torch.device("cpu"))
     return Batch(rows, chunks, text.duplicates(rows), draw)
 
 
 def loss_of(objective: Objective, tuned: Backbone, of: Batch) -> Tensor:
     """The loss of a batch without the penalty on weights."""
-    return objective.loss(torch.cat([objective.anchors(tuned, packed) for packed in of.chunks]), of)
+    return objective.loss(torch.cat([objective.anchors(tuned, packed) for packed in of.mini_batches]), of)

@@ -164,11 +164,11 @@ def test_parts_cover_a_batch_once_and_nobody_is_idle(size: int, count: int) -> N
 
 
 def test_one_process_has_the_whole_batch_and_sends_nothing() -> None:
-    share = ALONE.part(5)
+    shard = ALONE.part(5)
     rows = torch.arange(5.0, requires_grad=True)
-    assert share.gather(share.own(rows[share.places])) is not None
-    assert torch.equal(share.gather(rows), rows)
-    assert share.processes == 1
+    assert shard.gather(shard.own(rows[shard.places])) is not None
+    assert torch.equal(shard.gather(rows), rows)
+    assert shard.processes == 1
     ALONE.sum_([rows])
     assert ALONE.as_first((None, 2.0)) == (None, 2.0)
 

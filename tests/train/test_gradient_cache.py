@@ -61,8 +61,10 @@ def cleared(base: Backbone, objective: Objective) -> None:
 def test_the_step_is_the_plain_formulation(loss: str, folders: dict[float, Path]) -> None:
     base, objective, text = doubled(folders[0.0], loss=loss, reg_weight=0.25, temperature=0.05)
     found = GradientCache(base, objective, CPU, "float32").gradients(batch(text, ROWS), [1])
-    assert objective.pull is not None
-    found = found + objective.pull.add_gradient({n: p for n, p in base.model.named_parameters() if p.requires_grad})
+    assert objective.regulariser is not None
+    found = found + objective.regulariser.add_gradient(
+        {n: p for n, p in base.model.named_parameters() if p.requires_grad}
+    )
     folded = gradients(base, objective)
     cleared(base, objective)
 
@@ -93,7 +95,7 @@ def test_chunks_equal_one_graph_of_all_of_them(loss: str, dropout: float, folder
     chunked = gradients(base, objective)
     cleared(base, objective)
     anchors = []
-    for packed, seed in zip(asked.chunks, seeds, strict=True):
+    for packed, seed in zip(asked.mini_batches, seeds, strict=True):
         torch.manual_seed(seed)
         anchors.append(objective.anchors(base, packed))
     expected = objective.loss(torch.cat(anchors), asked)
