@@ -22,9 +22,8 @@ from mlsg.errors import DataError, DivergedError, HubUnreachableError, ModelErro
 from mlsg.evaluate.encoder_ref import base_of, resolve_encoder
 from mlsg.hub import Hub
 from mlsg.model.encoder import Encoder
-from mlsg.train import train
+from mlsg.train import CheckpointPolicy, train
 from mlsg.train.dev import Measurement, Probe
-from mlsg.train.pace import Pace
 from tests.contexts import context_of
 from tests.tiny_models import SENTENCES, tiny_bert, tiny_xlmr
 from tests.train.small import PAIRS, TEXT
@@ -72,7 +71,7 @@ def recipe(folder: Path, *assignments: str, name: str = "zero_shot") -> Recipe:
 
 def trained(workspace: Workspace, catalog: Catalog, wanted: Recipe, text: Artefact | None = None) -> Artefact:
     text = text or sentences(workspace)
-    return train(wanted, context_of(workspace, catalog), text, pace=Pace(2, share=math.inf))
+    return train(wanted, context_of(workspace, catalog), text, checkpoints=CheckpointPolicy(2, max_time_share=math.inf))
 
 
 def test_a_training_gives_an_encoder_with_its_history(workspace: Workspace, catalog: Catalog, folder: Path) -> None:
