@@ -24,6 +24,7 @@ from mlsg.hub import Hub
 from mlsg.model.encoder import Encoder
 from mlsg.train import CheckpointPolicy, train
 from mlsg.train.dev import Measurement, Probe
+from mlsg.train.job import train_job
 from tests.contexts import context_of
 from tests.tiny_models import SENTENCES, tiny_bert, tiny_xlmr
 from tests.train.small import PAIRS, TEXT
@@ -239,6 +240,22 @@ def test_what_can_change_the_result_changes_the_key(
 
     text = sentences(workspace)
     assert key(change) != key() == key("train.epochs=1") == key("prepare.limit=7") == key("eval.seed=3")
+
+
+def test_the_number_of_processes_is_in_the_key_for_gpus_only(
+    workspace: Workspace, catalog: Catalog, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, context = sentences(workspace), context_of(workspace, catalog)
+
+    def keys() -> list[str]:
+        return [train_job(recipe(folder), context, text, processes).request.key for processes in (1, 2, 3)]
+
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    one, *more = keys()
+    assert more == [one, one]
+    monkeypatch.setattr("mlsg.train.distributed.uses_gpus", lambda: True)
+    assert keys()[0] == one
+    assert len(set(keys())) == 3
 
 
 def test_other_sentences_or_another_base_change_the_key(
