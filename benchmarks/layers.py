@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mlsg.config.resources import starter_folder
 from mlsg.model.backbone import load_backbone
-from mlsg.train.draws import seed_of
+from mlsg.train.schedule import seed_of
 
 _SENTENCES = 512
 

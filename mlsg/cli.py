@@ -306,7 +306,7 @@ def main() -> None:
     # slower. OpenMP reads this when torch is first imported, which is after this line.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if "WORLD_SIZE" in os.environ:  # a launcher's doing
-        from mlsg.train.outside import silence_all_but_first
+        from mlsg.train.launch import silence_all_but_first
 
         silence_all_but_first()
     sys.exit(exit_code_of(lambda: app(standalone_mode=False)))

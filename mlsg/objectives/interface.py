@@ -51,7 +51,7 @@ class TrainingText(Protocol):
 class BatchShard:
     """What this process has of the whole batch of a step, B sentences over all processes; here: everything.
 
-    The one for many processes is `mlsg.train.distributed.Part`. Summed over the processes, the losses and their
+    The one for many processes is `mlsg.train.distributed.RankShard`. Summed over the processes, the losses and their
     gradients must be those of one process with the whole batch: a mean is over B, and what is not a sum over sentences
     is divided by `processes`.
     """

@@ -14,7 +14,7 @@ from scipy import sparse
 from mlsg import console
 from mlsg.pretraining.cooccurrence import occurrences, token_vectors
 from mlsg.pretraining.store import Store
-from mlsg.train.draws import seed_of
+from mlsg.train.schedule import seed_of
 
 _LINES = 60_000
 """Lines of a language at most, apart from translations: more change little and take long."""

@@ -17,7 +17,7 @@ from mlsg.pretraining.passages import SPECIALS, Deck, passages
 from mlsg.pretraining.settings import PretrainSettings
 from mlsg.pretraining.store import Store
 from mlsg.pretraining.tokenizer import CLS, PAD, SEP
-from mlsg.train.draws import seed_of
+from mlsg.train.schedule import seed_of
 
 _STEPS = 32
 """Steps' worth of tokens in a pool: enough that inputs of one length fill a pass."""

@@ -18,7 +18,7 @@ from mlsg.pretraining.head import asked_loss
 from mlsg.pretraining.inputs import Batch
 from mlsg.pretraining.settings import PretrainSettings
 from mlsg.pretraining.tokenizer import PAD
-from mlsg.train.draws import seed_of
+from mlsg.train.schedule import seed_of
 
 SAVED_DROPOUT = 0.1
 """What the saved configuration says, whatever pretraining used: SimCSE and its kin live on dropout."""

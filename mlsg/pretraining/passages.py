@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mlsg.pretraining.store import Store
-from mlsg.train.draws import seed_of
+from mlsg.train.schedule import seed_of
 
 SPECIALS = 3
 """[CLS] one [SEP] other [SEP]."""

@@ -99,13 +99,13 @@ def _steps(scratch: Path) -> list[Path]:
 
 
 def _save(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    with _honest_disk_errors(path):
+    with _disk_errors_as_oserror(path):
         save_file({name: value.detach().contiguous().cpu() for name, value in tensors.items()}, path)
 
 
 @contextlib.contextmanager
-def _honest_disk_errors(path: Path) -> Iterator[None]:
-    """Unwrap what the disk says: safetensors hides it in an error of its own, the workspace looks for OSError."""
+def _disk_errors_as_oserror(path: Path) -> Iterator[None]:
+    """Raise OSError, which the workspace looks for, where safetensors wraps it in an error of its own."""
     try:
         yield
     except SafetensorError as error:

@@ -9,48 +9,64 @@ have to be summed; it sends a bucket as soon as one backward pass has filled it,
 passes a step; it wants the loss behind the wrapper's `forward`; and frozen embeddings, a head that is used twice and a
 process without a sentence in a short last batch are each a special case there. Here they are none: after backward, the
 gradients that exist are laid end to end and summed. What is given up is the overlap of sending and computing.
-
-Everything sent here is a tensor. What is said beside it (who has failed, what to do next) goes through a store, see
-`mlsg.train.crew`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import os
+import socket
+import struct
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed as dist
+from accelerate import Accelerator
+from accelerate.utils import InitProcessGroupKwargs
 from torch import Tensor
 
+from mlsg.errors import DivergedError, MlsgError, SettingError
 from mlsg.objectives.interface import WHOLE_BATCH, BatchShard
+from mlsg.train.launch import RESUME, ProcessLostError, silence, unsilence
+
+_TIMEOUT = timedelta(minutes=30)
+"""For one exchange: longer than any process takes between two of them, writing a checkpoint to a slow disk included."""
+_PATIENT = timedelta(days=365)
+"""Where processes may wait for each other without a bound: for a lock, for text or views that one host has already."""
+_SIOCGIFADDR = 0x8915
+"""Of Linux's sockios.h."""
+_GRACE_SECONDS = 5.0
+"""A broken connection follows when another process dies: the launcher, which ends the others, names the cause."""
 
 _BUCKET = 32 * 2**20
 """Numbers sent in one call, 128 MiB of float32: what a copy of the gradients may take at most."""
 
 
 @dataclass(frozen=True)
-class Team:
+class ProcessGroup:
     """The processes of one training. Every method is called by all of them at the same place."""
 
     rank: int = 0
     size: int = 1
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    explain: Callable[[RuntimeError], BaseException] = lambda error: error
-    """What to raise when the others cannot be reached."""
+    patient: dist.ProcessGroup | None = None
+    """For objects: an exchange that may take any time."""
+    quiet: bool = False
+    """Whether another process, started by the same launcher, tells people what all of them raise."""
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this process is the one that reads checkpoints, writes and talks."""
         return self.rank == 0
 
-    def part(self, count: int) -> BatchShard:
-        """This process's part of a batch of `count` sentences: parts differ by one sentence at most."""
-        return WHOLE_BATCH if self.size == 1 else Part(self, count)
+    def shard(self, count: int) -> BatchShard:
+        """This process's shard of a batch of `count` sentences: shards differ by one sentence at most."""
+        return WHOLE_BATCH if self.size == 1 else RankShard(self, count)
 
     def sum_gradients(self, parameters: Iterable[Tensor]) -> None:
         """Replace each gradient by its sum over the processes. A parameter has one in all of them or in none."""
@@ -62,9 +78,9 @@ class Team:
             return
         for bucket in _buckets(tensors):
             flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
-            with self._others():
+            with _exchange():
                 dist.all_reduce(flat)
-            parts = flat.split([tensor.numel() for tensor in bucket])
+            parts = torch.split(flat, [tensor.numel() for tensor in bucket])
             torch._foreach_copy_(list(bucket), [p.view_as(t) for p, t in zip(parts, bucket, strict=True)])
 
     def gather(self, rows: Tensor, sizes: Sequence[int]) -> Tensor:
@@ -76,76 +92,153 @@ class Team:
         padded[: len(rows)] = rows
         mine = padded.reshape(-1).view(torch.uint8)
         found = mine.new_empty((self.size, len(mine)))
-        with self._others():
+        with _exchange():
             dist.all_gather(list(found.unbind()), mine)
         whole = found.view(-1).view(rows.dtype).view(self.size, *padded.shape)
         return torch.cat([part[:size] for part, size in zip(whole, sizes, strict=True)])
 
-    def as_first(self, numbers: tuple[float | None, float]) -> tuple[float | None, float]:
-        """The numbers of process 0, so that all decide alike."""
-        if self.size == 1:
-            return numbers
-        first, second = numbers
-        told = [0.0 if first is None else first, float(first is None), second]
-        sent = torch.tensor(told, dtype=torch.float64, device=self.device)
-        self._from_first(sent)
-        first, absent, second = sent.tolist()
-        return None if absent else first, second
+    def gather_objects(self, value: Any) -> list[Any]:
+        """What each process has for `value`."""
+        found: list[Any] = [value] * self.size
+        if self.size > 1:
+            with _exchange():
+                dist.all_gather_object(found, value, group=self.patient)
+        return found
 
-    def tensors_of_first(self, tensors: Mapping[str, Tensor], state: Any) -> tuple[dict[str, Tensor], Any]:
-        """Tensors by name and a JSON-able state, as process 0 has them; what the others hand in does not matter."""
-        if self.size == 1:
-            return dict(tensors), state
-        listed = {n: (str(t.dtype).removeprefix("torch."), list(t.shape)) for n, t in tensors.items()}
-        header = self._text_of_first(json.dumps([state, listed]))
-        state, listed = json.loads(header)
-        found = {}
-        for name, (dtype, shape) in listed.items():
-            empty = torch.empty(shape, dtype=getattr(torch, dtype))
-            sent = tensors.get(name, empty).to(self.device).contiguous()
-            self._from_first(sent)
-            found[name] = sent
-        return found, state
+    def broadcast_object(self, value: Any) -> Any:
+        """What the main process has for `value`."""
+        found = [value]
+        if self.size > 1:
+            with _exchange():
+                dist.broadcast_object_list(found, group=self.patient)
+        return found[0]
 
-    def _text_of_first(self, text: str) -> str:
-        encoded = text.encode() if self.leads else b""
-        size = torch.tensor([len(encoded)], device=self.device)
-        self._from_first(size)
-        sent = torch.zeros(int(size), dtype=torch.uint8, device=self.device)
-        if self.leads:
-            sent.copy_(torch.frombuffer(bytearray(encoded), dtype=torch.uint8))
-        self._from_first(sent)
-        return bytes(sent.cpu().numpy()).decode()
-
-    def _from_first(self, tensor: Tensor) -> None:
-        with self._others():
-            dist.broadcast(tensor, src=0)
+    def broadcast_tensors(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Tensors by name, as the main process has them; what the others hand in does not matter."""
+        found = dict(tensors)
+        if self.size > 1:
+            shapes = self.broadcast_object({name: (value.dtype, value.shape) for name, value in tensors.items()})
+            for name, (dtype, shape) in shapes.items():
+                sent = tensors[name] if self.is_main else torch.empty(shape, dtype=dtype)
+                found[name] = sent.to(self.device).contiguous()
+                with _exchange():
+                    dist.broadcast(found[name], src=0)
+        return found
 
     @contextlib.contextmanager
-    def _others(self) -> Iterator[None]:
-        """Say in our words what torch says when a connection breaks."""
+    def shared_errors(self) -> Iterator[None]:
+        """Raise in all processes what one of them raises; go on when all are done. Tensors are not exchanged inside."""
+        error: MlsgError | None = None
         try:
             yield
-        except RuntimeError as error:
-            raise self.explain(error) from error
+        except MlsgError as raised:
+            error = raised
+        for first in self.gather_objects(error) if self.size > 1 else [error]:
+            if first is not None:
+                raise self.raised_by_all(first)
+
+    def raised_by_all(self, error: MlsgError) -> BaseException:
+        """An error that all processes raise, as this one raises it: the main one tells people."""
+        return SystemExit(error.exit_code) if self.quiet else error
 
 
-ALONE = Team()
+SINGLE_PROCESS = ProcessGroup()
 
 
-class Part(BatchShard):
-    """The part of a batch that one of many processes works on.
+@contextlib.contextmanager
+def process_group(store: str | None = None) -> Iterator[ProcessGroup]:
+    """The processes that a launcher has started, met through a file or, without one, at the launcher's address.
+
+    Raises SettingError for more processes than GPUs, ProcessLostError where the processes cannot meet.
+    """
+    rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    device = _join(rank, size, store)
+    patient = dist.new_group(timeout=_PATIENT, backend="gloo")
+    group = ProcessGroup(rank, size, device, patient, quiet=rank > 0 and store is None)
+    if group.quiet:
+        silence()
+    try:
+        yield group
+    except (ProcessLostError, DivergedError) as error:
+        raise group.raised_by_all(error) from error
+    except Exception:
+        unsilence()
+        raise
+    dist.destroy_process_group()
+
+
+def _join(rank: int, size: int, store: str | None) -> torch.device:
+    gpus = torch.cuda.device_count() if uses_gpus() else 0
+    if gpus and (local := int(os.environ["LOCAL_WORLD_SIZE"])) > gpus:
+        raise SettingError(
+            f"{local} processes for {gpus} GPU{'s' if gpus > 1 else ''}",
+            f"start at most {gpus}, or train on the CPU: ACCELERATE_USE_CPU=true",
+        )
+    meeting = {"init_method": f"file://{store}" + (f"?rank={rank}&world_size={size}" if gpus else "")} if store else {}
+    if not store and (interface := _interface_towards(os.environ["MASTER_ADDR"])):
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
+    try:
+        device: torch.device = Accelerator(
+            cpu=not gpus,
+            mixed_precision="no",  # precision is a setting of ours, not of the launcher
+            kwargs_handlers=[InitProcessGroupKwargs(timeout=_TIMEOUT, **meeting)],
+        ).device
+    except RuntimeError as error:
+        where = f"{os.environ['MASTER_ADDR']}, port {os.environ['MASTER_PORT']}"
+        raise ProcessLostError(
+            f"process {rank} of {size} cannot meet the others at {where}: {str(error).splitlines()[0]}",
+            "give all processes the same address and a free port",
+        ) from error
+    return device
+
+
+def _interface_towards(host: str) -> str:
+    """Name of the network interface by which `host` is reached; "" where that cannot be told.
+
+    Gloo takes the address that this host's name stands for, which on many systems is one that others cannot reach.
+    """
+    import fcntl
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
+        probe.connect((host, 1))  # sends nothing
+        own = socket.inet_aton(probe.getsockname()[0])
+        for _, name in socket.if_nameindex():
+            with contextlib.suppress(OSError):  # an interface without an address
+                if fcntl.ioctl(probe, _SIOCGIFADDR, struct.pack("256s", name.encode()))[20:24] == own:
+                    return name
+    return ""
+
+
+@contextlib.contextmanager
+def _exchange() -> Iterator[None]:
+    """Raise ProcessLostError for a broken connection."""
+    try:
+        yield
+    except RuntimeError as error:
+        time.sleep(_GRACE_SECONDS)
+        problem = f"another process of {dist.get_world_size()} has died or cannot be reached"
+        raise ProcessLostError(problem, RESUME) from error
+
+
+def uses_gpus() -> bool:
+    """Whether several processes train on GPUs, one each."""
+    forced = os.environ.get("ACCELERATE_USE_CPU", "").lower() in {"1", "true", "yes", "on"}
+    return not forced and torch.cuda.is_available()
+
+
+class RankShard(BatchShard):
+    """The shard of a batch that one of many processes works on.
 
     Where there are fewer sentences than processes, one without any computes the first sentence along (`filling`): so
     every process builds the same graph and joins every exchange, and `own` drops what must not count.
     """
 
-    def __init__(self, team: Team, count: int) -> None:
-        self._team = team
-        self._sizes = [len(part) for part in np.array_split(np.arange(count), team.size)]
-        self.start = sum(self._sizes[: team.rank])
-        self.processes = team.size
-        self._own = self._sizes[team.rank]
+    def __init__(self, group: ProcessGroup, count: int) -> None:
+        self._group = group
+        self._sizes = [len(part) for part in np.array_split(np.arange(count), group.size)]
+        self.start = sum(self._sizes[: group.rank])
+        self.processes = group.size
+        self._own = self._sizes[group.rank]
 
     @property
     def places(self) -> slice:
@@ -158,7 +251,7 @@ class Part(BatchShard):
 
     def gather(self, rows: Tensor) -> Tensor:
         """As in `BatchShard`."""
-        gathered: Tensor = _Gather.apply(self.own(rows), self._team, self._sizes)
+        gathered: Tensor = _Gather.apply(self.own(rows), self._group, self._sizes)  # type: ignore[no-untyped-call]
         return gathered
 
 
@@ -166,16 +259,16 @@ class _Gather(torch.autograd.Function):
     """All rows in one tensor; a row's gradient is the sum of those that the processes have for it."""
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, team: Team, sizes: Sequence[int]) -> Tensor:
-        ctx.team, ctx.sizes = team, sizes
-        return team.gather(rows, sizes)
+    def forward(ctx: Any, rows: Tensor, group: ProcessGroup, sizes: Sequence[int]) -> Tensor:
+        ctx.group, ctx.sizes = group, sizes
+        return group.gather(rows, sizes)
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None]:
-        team, sizes = ctx.team, ctx.sizes
+        group, sizes = ctx.group, ctx.sizes
         total = upstream[0].to(torch.promote_types(upstream[0].dtype, torch.float32), copy=True).contiguous()
-        team.sum_([total])
-        return total.split(list(sizes))[team.rank].to(upstream[0].dtype), None, None
+        group.sum_([total])
+        return torch.split(total, list(sizes))[group.rank].to(upstream[0].dtype), None, None
 
 
 def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:

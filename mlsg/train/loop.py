@@ -3,7 +3,7 @@
 A step is a function of (seed, step): the order of sentences, the dropout masks and every draw of the objective are
 keyed and not carried along. A killed training therefore goes on from its last checkpoint and ends with the same bits,
 on the same machine with the same number of threads. The loop names no method. It runs in each of the processes of a
-`Team`: all of them take the same steps and the same decisions, and the first of them reads and writes.
+`ProcessGroup`: all of them take the same steps and the same decisions, and the first of them reads and writes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 
 from mlsg import console
@@ -26,13 +25,11 @@ from mlsg.config.recipes import EncoderSettings, TrainSettings
 from mlsg.errors import SettingError
 from mlsg.model.backbone import Backbone
 from mlsg.objectives.interface import Batch, Objective
-from mlsg.train.before import Measure
 from mlsg.train.checkpoints import Checkpoint, latest_checkpoint, load_best, save_best, save_checkpoint
-from mlsg.train.dev import Measurement, Probe
-from mlsg.train.distributed import ALONE, Team
-from mlsg.train.divergence import check_losses, check_measurement, collapse_bound
-from mlsg.train.draws import draw_below, seed_of
+from mlsg.train.dev import Measure, Measurement, Probe
+from mlsg.train.distributed import SINGLE_PROCESS, ProcessGroup
 from mlsg.train.gradient_cache import GradientCache
+from mlsg.train.job import CheckpointPolicy
 from mlsg.train.optimiser import (
     adamw,
     learning_rate,
@@ -42,9 +39,8 @@ from mlsg.train.optimiser import (
     set_learning_rate,
     update,
 )
-from mlsg.train.pace import Pace
-from mlsg.train.schedule import Plan, order
-from mlsg.train.stopping import out_of_patience
+from mlsg.train.schedule import Plan, draw_below, order, seed_of
+from mlsg.train.stopping import check_losses, check_measurement, collapse_bound, out_of_patience
 from mlsg.train.text import TokenisedText
 
 _LOOK_EVERY = 10
@@ -80,11 +76,11 @@ class Run:
     settings: TrainSettings
     encoder: EncoderSettings
     scratch: Path
-    pace: Pace
-    accelerator: Accelerator
-    team: Team = ALONE
+    checkpoints: CheckpointPolicy
+    device: torch.device
+    group: ProcessGroup = SINGLE_PROCESS
     first: Callable[[Measure], Measurement] = lambda measure: measure()
-    """Has the measurement at step 0, which `mlsg.train.before` may know already."""
+    """Has the measurement at step 0, which another training may have made already."""
 
 
 def fit(run: Run) -> State:
@@ -102,7 +98,7 @@ class _Loop:
     def __init__(self, run: Run) -> None:
         self.r, self.s = run, run.settings
         self.plan = Plan(len(run.text), self.s.batch_size, self.s.epochs, self.s.max_steps)
-        self.device = run.accelerator.device
+        self.device = run.device
         self.module = nn.ModuleList([run.tuned, *run.objective.parts.values()]).to(self.device)
         self.measured = run.tuned.for_measuring(self.s.precision)
         self.passes = GradientCache(run.tuned.for_training(), run.objective, self.device, self.s.precision)
@@ -113,7 +109,7 @@ class _Loop:
         self.state = State()
         self.pending: list[Tensor] = []
         size = sum(tensor.nbytes for tensor in self._tensors().values())
-        self.rest_until = time.monotonic() + run.pace.before_first(size)
+        self.next_save = time.monotonic() + run.checkpoints.seconds_before_first(size)
         self.shown: dict[str, object] = {}
         self.order = lru_cache(maxsize=1)(partial(order, self.s.seed, count=len(run.text)))
 
@@ -148,12 +144,12 @@ class _Loop:
 
     def _gradients(self, batch: Batch, epoch: int) -> Tensor:
         """Gradients of the batch of all processes, in every `.grad`; returns this process's part of the loss."""
-        team, regulariser = self.r.team, self.r.objective.regulariser
-        # by sentence: masks depend neither on mini batches nor on the number of processes
+        group, regulariser = self.r.group, self.r.objective.regulariser
+        # by sentence: masks depend neither on mini-batches nor on the number of processes
         seeds = [seed_of(self.s.seed, "dropout", epoch, int(row)) for row in batch.rows]
         loss = self.passes.gradients(batch, seeds)
-        team.sum_gradients(self.trained.values())
-        return loss if regulariser is None else loss + regulariser.add_gradient(self.regularised) / team.size
+        group.sum_gradients(self.trained.values())
+        return loss if regulariser is None else loss + regulariser.add_gradient(self.regularised) / group.size
 
     def _rehearse(self) -> None:
         """Gradients of the longest sentences, thrown away: too little memory shows now and not in an hour."""
@@ -172,7 +168,7 @@ class _Loop:
 
     def _batch(self, epoch: int, whole: np.ndarray) -> Batch:
         """This process's part of the batch whose sentences are `whole`."""
-        seed, text, shard = self.s.seed, self.r.text, self.r.team.part(len(whole))
+        seed, text, shard = self.s.seed, self.r.text, self.r.group.shard(len(whole))
         rows = whole[shard.places]
         return Batch(
             rows,  # type: ignore[arg-type]
@@ -187,7 +183,7 @@ class _Loop:
         step = self.state.step
         last = step == self.plan.steps
         measuring = last or step % self.s.eval_steps == 0
-        saving = step % self.r.pace.every == 0
+        saving = step % self.r.checkpoints.save_steps == 0
         if measuring or saving or step % _LOOK_EVERY == 0:
             self.shown["loss"] = f"{self._look():.4f}"
         if measuring:
@@ -195,17 +191,17 @@ class _Loop:
             self._note(seen)
             if seen.dev is not None:
                 self.shown["dev"] = f"{seen.dev:.4f}"
-        if saving and self.r.team.leads and time.monotonic() >= self.rest_until:
+        if saving and self.r.group.is_main and time.monotonic() >= self.next_save:
             began = time.monotonic()
             self._save()
             ended = time.monotonic()
-            self.rest_until = ended + self.r.pace.after(ended - began)
+            self.next_save = ended + self.r.checkpoints.seconds_after(ended - began)
 
     def _look(self) -> float:
         """Fetch the losses of the last steps and add them up in the order of the steps. Returns the newest."""
         losses = torch.stack(self.pending)
-        self.r.team.sum_([losses])
-        values = losses.tolist()
+        self.r.group.sum_([losses])
+        values: list[float] = losses.tolist()
         self.pending.clear()
         check_losses(values, self.state.step, self.s, self.r.scratch)
         for value in values:
@@ -228,7 +224,7 @@ class _Loop:
         if seen.dev is not None and state.step:
             if state.best_dev is None or seen.dev > state.best_dev:
                 state.best_step, state.best_dev, state.without_best = state.step, seen.dev, 0
-                if self.s.keep == "best" and self.r.team.leads:
+                if self.s.keep == "best" and self.r.group.is_main:
                     save_best(self.r.scratch, state.step, self._tuned_weights())
             else:
                 state.without_best += 1
@@ -238,7 +234,7 @@ class _Loop:
 
     def _keep(self) -> None:
         """Put back the weights that were best, where they are asked for and known; they matter in the first process."""
-        if self.r.team.leads and self.s.keep == "best" and self.state.best_step not in {0, self.state.step}:
+        if self.r.group.is_main and self.s.keep == "best" and self.state.best_step not in {0, self.state.step}:
             _load(self._tuned_weights(), load_best(self.r.scratch, self.state.best_step))
 
     def _save(self) -> None:
@@ -249,10 +245,11 @@ class _Loop:
         return {**weights, **moments(self.optimiser, self.trained)}
 
     def _resume(self) -> None:
-        found = latest_checkpoint(self.r.scratch) if self.r.team.leads else None
-        tensors, state = self.r.team.tensors_of_first(found.tensors if found else {}, found.state if found else None)
+        found = latest_checkpoint(self.r.scratch) if self.r.group.is_main else None
+        state = self.r.group.broadcast_object(found.state if found else None)
         if state is None:
             return
+        tensors = self.r.group.broadcast_tensors(found.tensors if found else {})
         self.state = State(**state)
         weights = {name.removeprefix("weights/"): t for name, t in tensors.items() if name.startswith("weights/")}
         _load(self.trained, weights)

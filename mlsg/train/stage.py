@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from accelerate import Accelerator
 
@@ -20,18 +23,15 @@ from mlsg.model.provenance import provenance_in
 from mlsg.objectives.interface import CacheKey, TrainingContext
 from mlsg.prepare import stream_sentences
 from mlsg.report.card import card
-from mlsg.train.before import before_training
-from mlsg.train.dev import Probe, dev_probe, sample_probe
-from mlsg.train.distributed import ALONE, Team
-from mlsg.train.draws import seed_of
+from mlsg.train.dev import Probe, before_training, dev_probe, sample_probe
+from mlsg.train.distributed import SINGLE_PROCESS, ProcessGroup
+from mlsg.train.job import CheckpointPolicy, TrainJob
 from mlsg.train.loop import Run, State, fit
-from mlsg.train.memory import keep_freed_memory
-from mlsg.train.pace import Pace
+from mlsg.train.schedule import seed_of
 from mlsg.train.text import TokenisedText, tokenised
 
-if TYPE_CHECKING:
-    from mlsg.train import TrainJob
-
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4
+"""Of glibc's malloc.h."""
 _SENTENCE_FACTS = ("lang", "corpus", "kept", "licence", "transductive", "evaluation")
 
 
@@ -44,89 +44,91 @@ class Trained:
     text: TokenisedText
 
 
-def make_encoder(order: TrainJob, folder: Path, scratch: Path, pace: Pace, team: Team = ALONE) -> Mapping[str, Any]:
-    """Write the encoder into `folder`; checkpoints go to `scratch`. Returns the facts. The others of `team` help."""
-    wanted = order.recipe.encoder
-    base = _base(order)
+def make_encoder(
+    job: TrainJob, folder: Path, scratch: Path, checkpoints: CheckpointPolicy, group: ProcessGroup = SINGLE_PROCESS
+) -> Mapping[str, Any]:
+    """Write the encoder into `folder`; checkpoints go to `scratch`. Returns the facts. The others of `group` help."""
+    wanted = job.recipe.encoder
+    base = _base(job)
     facts: dict[str, Any] = {"steps": 0}
-    if order.objective.trains:
-        trained = _trained(order, base, scratch, pace, team)
+    if job.objective.trains:
+        trained = _trained(job, base, scratch, checkpoints, group)
         base.model.load_state_dict(trained.tuned.model.state_dict(), strict=trained.tuned.layers == base.layers)
         write_atomically(folder / "history.json", readable_json(_history(trained.state)))
         facts = _facts(trained.state, trained.text)
-    Encoder(base.cpu(), wanted.pooling, wanted.layer).save(folder, provenance(order))
+    Encoder(base.cpu(), wanted.pooling, wanted.layer).save(folder, provenance(job))
     made = provenance_in(folder)
     assert made is not None
     write_atomically(folder / "README.md", card(made, None))
     return facts
 
 
-def help_to_train(order: TrainJob, scratch: Path, pace: Pace, team: Team) -> None:
-    """What the others of a team do while the first one is in `make_encoder`; nothing is written."""
-    _trained(order, _base(order), scratch, pace, team)
+def help_to_train(job: TrainJob, scratch: Path, checkpoints: CheckpointPolicy, group: ProcessGroup) -> None:
+    """What the others of a group do while the first one is in `make_encoder`; nothing is written."""
+    _trained(job, _base(job), scratch, checkpoints, group)
 
 
-def provenance(order: TrainJob) -> dict[str, Any]:
+def provenance(job: TrainJob) -> dict[str, Any]:
     """What `mlsg.json` says of where an encoder comes from: all of it is in the key, nothing is a path or a time."""
-    settings = order.request.settings
+    settings = job.request.settings
     told: dict[str, Any] = {
-        "base": {"name": order.base_name, "revision": order.base_revision, "fingerprint": order.base_fingerprint},
+        "base": {"name": job.base_name, "revision": job.base_revision, "fingerprint": job.base_fingerprint},
         "objective": settings["objective"],
         "train": settings["train"],
         "sentences": None,
     }
-    if order.sentences is not None:
-        facts = order.sentences.facts
-        told["sentences"] = {"key": order.sentences.key, **{n: facts[n] for n in _SENTENCE_FACTS if n in facts}}
+    if job.sentences is not None:
+        facts = job.sentences.facts
+        told["sentences"] = {"key": job.sentences.key, **{n: facts[n] for n in _SENTENCE_FACTS if n in facts}}
     return told
 
 
-def _base(order: TrainJob) -> Backbone:
-    return load_backbone(order.recipe.train.model, order.base_revision or "main", hub=order.hub)
+def _base(job: TrainJob) -> Backbone:
+    return load_backbone(job.recipe.train.model, job.base_revision or "main", hub=job.hub)
 
 
-def _trained(order: TrainJob, base: Backbone, scratch: Path, pace: Pace, team: Team) -> Trained:
-    settings, encoder = order.recipe.train, order.recipe.encoder
-    accelerator = Accelerator(mixed_precision="no")  # precision is a setting of ours, not of the launcher
-    assert order.sentences is not None
+def _trained(
+    job: TrainJob, base: Backbone, scratch: Path, checkpoints: CheckpointPolicy, group: ProcessGroup
+) -> Trained:
+    with group.shared_errors():
+        run = _prepared(job, base, scratch, checkpoints, group)
+    where = f"{run.device}" if group.size == 1 else f"{group.size} processes, {run.device.type}"
+    console.note(f"training {job.base_name} ({job.objective.label}) on {len(run.text)} sentences, {where}")
+    _keep_freed_memory()
+    return Trained(run.tuned, fit(run), run.text)
+
+
+def _prepared(job: TrainJob, base: Backbone, scratch: Path, checkpoints: CheckpointPolicy, group: ProcessGroup) -> Run:
+    settings, encoder = job.recipe.train, job.recipe.encoder
+    device = Accelerator(mixed_precision="no").device if group.size == 1 else group.device
+    assert job.sentences is not None
     longest = min(settings.max_length, base.max_length)
-    text = tokenised(base, stream_sentences(order.sentences), longest, scratch)
+    text = tokenised(base, stream_sentences(job.sentences), longest, scratch)
     if len(text) < 2:
         raise DataError(f"{len(text)} sentences to train on", "prepare at least two")
-    probe = _probe(order, base, text, longest, team)
-    base.to(accelerator.device)
-    origin = CacheKey(
-        order.workspace,
-        order.base_name,
-        order.base_fingerprint,
-        order.sentences.key,
-        longest,
-    )
-    ground = TrainingContext(
-        base, encoder, text, accelerator.device, partial(seed_of, settings.seed), settings.precision, origin
-    )
-    objective = order.objective.build(ground)  # copies the base before it is tuned, and before anything is frozen
+    probe = _probe(job, base, text, longest, group)
+    base.to(device)
+    origin = CacheKey(job.workspace, job.base_name, job.base_fingerprint, job.sentences.key, longest)
+    seed = partial(seed_of, settings.seed)
+    context = TrainingContext(base, encoder, text, device, seed, settings.precision, origin)
+    objective = job.objective.build(context)  # copies the base before it is tuned, and before anything is frozen
     tuned = base if encoder.layer in {-1, base.layers} else base.truncated(encoder.layer)
     if not settings.train_embeddings:
         for parameter in tuned.embedding_parameters():
             parameter.requires_grad_(False)
-    where = f"{accelerator.device}" if team.size == 1 else f"{team.size} processes, {accelerator.device.type}"
-    console.note(f"training {order.base_name} ({order.objective.label}) on {len(text)} sentences, {where}")
-    first = partial(before_training, order, longest, team)
-    run = Run(tuned, objective, text, probe, settings, encoder, scratch, pace, accelerator, team, first)
-    keep_freed_memory()
-    return Trained(tuned, fit(run), text)
+    first = partial(before_training, job, longest, group)
+    return Run(tuned, objective, text, probe, settings, encoder, scratch, checkpoints, device, group, first)
 
 
-def _probe(order: TrainJob, base: Backbone, text: TokenisedText, longest: int, team: Team) -> Probe:
-    settings = order.recipe.train
-    if order.dev is None:
-        return sample_probe(text, settings.seed, team)
-    pairs = read_pairs(order.dev, order.hub)
+def _probe(job: TrainJob, base: Backbone, text: TokenisedText, longest: int, group: ProcessGroup) -> Probe:
+    settings = job.recipe.train
+    if job.dev is None:
+        return sample_probe(text, settings.seed, group)
+    pairs = read_pairs(job.dev, job.hub)
     if len(set(pairs.scores)) < 2:
         raise DataError(f"every pair of dev set {pairs.name} has the same score", "choose another train.dev, or none")
     tokens = base.tokenize([*pairs.first, *pairs.second], longest)
-    return dev_probe(TokenisedText(tokens), pairs.scores, team)
+    return dev_probe(TokenisedText(tokens), pairs.scores, group)
 
 
 def _history(state: State) -> dict[str, Any]:
@@ -142,3 +144,17 @@ def _facts(state: State, text: TokenisedText) -> dict[str, Any]:
         "sentences": len(text),
         "duplicates": len(text) - len(text.distinct),
     }
+
+
+def _keep_freed_memory() -> bool:
+    """Let memory that a step has freed stay with the process for the next one; whether the C library can (glibc).
+
+    By itself it returns large pieces to the system, which hands them out again page by page and zeroed: with gradients
+    of hundreds of megabytes that was a tenth of a step of mBERT's shape.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    with contextlib.suppress(OSError, AttributeError):
+        library = ctypes.CDLL(None)
+        return bool(library.mallopt(_MMAP_MAX, 0) and library.mallopt(_TRIM_THRESHOLD, -1))
+    return False

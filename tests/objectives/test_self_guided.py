@@ -14,7 +14,7 @@ from mlsg.errors import SettingError
 from mlsg.model.backbone import Backbone, load_backbone
 from mlsg.objectives.nt_xent import LOSSES
 from mlsg.objectives.self_guided import SelfGuided
-from mlsg.train.draws import draw_below
+from mlsg.train.schedule import draw_below
 from mlsg.train.text import TokenisedText
 from tests.tiny_models import tiny_bert
 from tests.train.small import batch, build, loss_of, tokenised

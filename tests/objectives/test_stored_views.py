@@ -21,7 +21,7 @@ from mlsg.objectives.interface import CacheKey, TrainingContext
 from mlsg.objectives.self_guided import SelfGuided
 from mlsg.objectives.stored_views import StoredViews
 from mlsg.objectives.views import GuideViews
-from mlsg.train.draws import seed_of
+from mlsg.train.schedule import seed_of
 from mlsg.train.text import TokenisedText
 from tests.tiny_models import tiny_bert
 from tests.train.small import HEAD, batch, loss_of, tokenised

@@ -1,8 +1,6 @@
-"""One of the processes of `test_processes.py`: the same small trainings in a team as the test does alone.
+"""What each process of `test_distributed.py` does: the same small trainings in a group as the test does alone.
 
-    python -m tests.train.ranks RANK PORT BASE FOLDER
-
-Stages, each a meeting of its own: all three processes; the first two, who also stop half way; three who go on there.
+Stages, each a group of its own: three processes; two, who also stop half way; three who go on there.
 """
 
 from __future__ import annotations
@@ -10,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import shutil
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,11 +17,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from mlsg.train import crew, dev
-from mlsg.train.crew import Crew
-from mlsg.train.distributed import Team
+from mlsg.train import dev
+from mlsg.train.distributed import ProcessGroup
 from mlsg.train.loop import Run, State, _Loop, fit
-from mlsg.train.outside import Place
 from tests.train.small import Small
 
 CASES: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -48,7 +43,9 @@ DEV_TOKENS = {"cpu": 60, "cuda": 60}
 """Few enough that all processes have something to encode."""
 
 
-def prepared(base: Path, scratch: Path, case: str, kind: torch.dtype, team: Team, *, temperature: float = 0.01) -> Run:
+def prepared(
+    base: Path, scratch: Path, case: str, kind: torch.dtype, group: ProcessGroup, *, temperature: float = 0.01
+) -> Run:
     """A small training of a case, in float32 or float64."""
     objective, changes = CASES[case]
     settings = {"batch_size": BATCH, "epochs": 9, "max_steps": STEPS, "keep": "last", **changes}
@@ -56,15 +53,15 @@ def prepared(base: Path, scratch: Path, case: str, kind: torch.dtype, team: Team
     small = Small(base, scratch, settings, wanted, checkpoint_every=4, kind=kind)
     small.dropout = 0.1 if case.endswith("-dropout") else 0.0
     run = small.prepared()
-    return dataclasses.replace(run, team=team, probe=dataclasses.replace(run.probe, team=team))
+    return dataclasses.replace(run, group=group, probe=dataclasses.replace(run.probe, group=group))
 
 
-def losses_and_gradients(base: Path, scratch: Path, case: str, team: Team) -> Iterator[tuple[str, Tensor]]:
+def losses_and_gradients(base: Path, scratch: Path, case: str, group: ProcessGroup) -> Iterator[tuple[str, Tensor]]:
     """Of a full batch and of short ones, in float32, away from the guide so that the regulariser has a gradient.
 
     Not at tau = 0.01: that makes a rounding error a hundred times as large before anything is exchanged.
     """
-    run = prepared(base, scratch, case, torch.float32, team, temperature=0.05)
+    run = prepared(base, scratch, case, torch.float32, group, temperature=0.05)
     loop = _Loop(run)
     for number, parameter in enumerate(run.tuned.parameters()):
         if parameter.requires_grad:
@@ -72,7 +69,7 @@ def losses_and_gradients(base: Path, scratch: Path, case: str, team: Team) -> It
             parameter.data.add_(torch.randn(parameter.shape, generator=noise), alpha=0.01)
     for rows in (np.arange(3, 19), np.array([2, 30]), np.array([5, 0, 37, 8])):
         loss = loop._gradients(loop._batch(0, rows), 0)
-        team.sum_([loss := loss.reshape(1)])
+        group.sum_([loss := loss.reshape(1)])
         yield f"loss/{len(rows)}", loss
         for name, trained in loop.trained.items():
             if trained.grad is not None:
@@ -80,9 +77,9 @@ def losses_and_gradients(base: Path, scratch: Path, case: str, team: Team) -> It
         loop.optimiser.zero_grad(set_to_none=True)
 
 
-def trained(base: Path, scratch: Path, case: str, team: Team) -> dict[str, Tensor]:
+def trained(base: Path, scratch: Path, case: str, group: ProcessGroup) -> dict[str, Tensor]:
     """Weights after some steps in float64, and what was measured on the way."""
-    run = prepared(base, scratch, case, torch.float64, team)
+    run = prepared(base, scratch, case, torch.float64, group)
     return result(run, fit(run))
 
 
@@ -94,19 +91,19 @@ def result(run: Run, state: State) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in {**run.tuned.state_dict(), **heads, **measured}.items()}
 
 
-def everything(base: Path, scratch: Path, team: Team) -> dict[str, Tensor]:
+def everything(base: Path, scratch: Path, group: ProcessGroup) -> dict[str, Tensor]:
     """All cases."""
     found: dict[str, Tensor] = {}
     for case in CASES:
-        found |= {f"{case}/once/{n}": t.clone() for n, t in losses_and_gradients(base, scratch / "0", case, team)}
+        found |= {f"{case}/once/{n}": t.clone() for n, t in losses_and_gradients(base, scratch / "0", case, group)}
         if case in TRAINED:
-            found |= {f"{case}/trained/{n}": t for n, t in trained(base, scratch / case, case, team).items()}
+            found |= {f"{case}/trained/{n}": t for n, t in trained(base, scratch / case, case, group).items()}
     return found
 
 
-def stopped(base: Path, scratch: Path, team: Team) -> None:
+def stopped(base: Path, scratch: Path, group: ProcessGroup) -> None:
     """Stop after some steps, as by a kill: nothing is tidied up."""
-    loop = _Loop(prepared(base, scratch, "opt1", torch.float64, team))
+    loop = _Loop(prepared(base, scratch, "opt1", torch.float64, group))
     loop._after_step = _after(STOP, loop._after_step)  # type: ignore[method-assign]
     try:
         loop.run()
@@ -130,32 +127,16 @@ def _after(steps: int, plain: Any) -> Any:
     return after_step
 
 
-def main() -> None:
-    """All stages, each in a crew of its own."""
-    base, folder = sys.argv[3:]
-    rank, port = map(int, sys.argv[1:3])
+def stage(group: ProcessGroup, number: int, base: Path, out: Path) -> None:
+    """One process of a stage."""
     dev._BATCH_TOKENS = DEV_TOKENS
-    out = Path(folder)
-    for stage, size in enumerate((3, 2, 3)):
-        crew._meetings = itertools.count(stage)  # the third process stays away from the second meeting
-        if rank >= size:
-            continue
-        place = Place(rank, size, rank, size, "127.0.0.1", port)
-        try:
-            with Crew(place) as together:
-                scratch = out / f"scratch-{stage}-{rank}"
-                if stage < 2:
-                    found = everything(Path(base), scratch, together.team)
-                else:
-                    if rank == 0:
-                        shutil.copytree(out / "scratch-1-0" / "stopped", scratch / "opt1")
-                    found = trained(Path(base), scratch / "opt1", "opt1", together.team)
-                save_file({name: tensor.contiguous() for name, tensor in found.items()}, out / f"{stage}-{rank}")
-                if stage == 1:
-                    stopped(Path(base), scratch / "stopped", together.team)
-        except SystemExit as end:
-            assert end.code == 0
-
-
-if __name__ == "__main__":
-    main()
+    scratch = out / f"scratch-{number}-{group.rank}"
+    if number < 2:
+        found = everything(base, scratch, group)
+    else:
+        if group.is_main:
+            shutil.copytree(out / "scratch-1-0" / "stopped", scratch / "opt1")
+        found = trained(base, scratch / "opt1", "opt1", group)
+    save_file({name: tensor.contiguous() for name, tensor in found.items()}, out / f"{number}-{group.rank}")
+    if number == 1:
+        stopped(base, scratch / "stopped", group)

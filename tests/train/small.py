@@ -10,17 +10,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 
 from mlsg import objectives
 from mlsg.config.recipes import EncoderSettings, TrainSettings
 from mlsg.model.backbone import Backbone, load_backbone
 from mlsg.objectives.interface import Batch, Objective, TrainingContext
+from mlsg.train import CheckpointPolicy
 from mlsg.train.dev import Probe, dev_probe, sample_probe
-from mlsg.train.draws import draw_below, seed_of
 from mlsg.train.loop import Run, State, fit
-from mlsg.train.pace import Pace
+from mlsg.train.schedule import draw_below, seed_of
 from mlsg.train.text import TokenisedText
 from tests.tiny_models import SENTENCES
 
@@ -62,9 +61,8 @@ class Small:
             for parameter in base.embedding_parameters():
                 parameter.requires_grad_(False)
         probe = self.probe(base, text, settings)
-        pace = Pace(self.checkpoint_every, share=math.inf)
-        accelerator = Accelerator(cpu=True, mixed_precision="no")
-        return Run(base, objective, text, probe, settings, self.encoder, self.scratch, pace, accelerator)
+        checkpoints = CheckpointPolicy(self.checkpoint_every, max_time_share=math.inf)
+        return Run(base, objective, text, probe, settings, self.encoder, self.scratch, checkpoints, torch.device("cpu"))
 
     def probe(self, base: Backbone, text: TokenisedText, settings: TrainSettings) -> Probe:
         if not self.dev:

@@ -1,14 +1,11 @@
-"""Many processes give what one gives: losses, gradients, weights, dev scores; and what a team exchanges."""
+"""Many processes give what one gives: losses, gradients, weights, dev scores; and what a group exchanges."""
 
 from __future__ import annotations
 
 import shutil
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -16,10 +13,8 @@ from torch import Tensor
 
 from mlsg.errors import DataError, DivergedError, MlsgError, SettingError
 from mlsg.train import dev
-from mlsg.train.distributed import _BUCKET, ALONE, Part, Team, _buckets
-from mlsg.train.failures import ProcessLostError, error_of, failure_of
-from mlsg.train.outside import Place, place_from_environment
-from tests.command import REPOSITORY, environment
+from mlsg.train.distributed import _BUCKET, SINGLE_PROCESS, ProcessGroup, RankShard, _buckets
+from mlsg.train.launch import ProcessLostError, launched, run_on_processes
 from tests.tiny_models import tiny_bert
 from tests.train import ranks
 
@@ -44,27 +39,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def together(base: Path, folder: Path) -> Results:
-    """What each process of each stage of `tests.train.ranks` found; three processes, started once."""
-    port = str(free_port())
-    command = [sys.executable, "-m", "tests.train.ranks"]
-    started = [
-        subprocess.Popen(
-            [*command, str(rank), port, str(base), str(folder)],
-            cwd=REPOSITORY,
-            env=environment(),
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(3)
-    ]
-    try:
-        told = [process.communicate(timeout=240)[1] for process in started]
-    finally:
-        for process in started:
-            process.kill()
-    assert [process.returncode for process in started] == [0, 0, 0], "\n".join(told)
-    sizes = enumerate((3, 2, 3))
-    return {(stage, rank): load_file(folder / f"{stage}-{rank}") for stage, size in sizes for rank in range(size)}
+    """What each process of each stage of `tests.train.ranks` found."""
+    sizes = dict(enumerate((3, 2, 3)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        for stage, size in sizes.items():
+            run_on_processes(size, ranks.stage, stage, base, folder)
+    return {
+        (stage, rank): load_file(folder / f"{stage}-{rank}") for stage, size in sizes.items() for rank in range(size)
+    }
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +55,7 @@ def alone(base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ten
     """The same with one process."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dev, "_BATCH_TOKENS", ranks.DEV_TOKENS)
-        return ranks.everything(base, tmp_path_factory.mktemp("alone"), ALONE)
+        return ranks.everything(base, tmp_path_factory.mktemp("alone"), SINGLE_PROCESS)
 
 
 def of(case: str, kind: str, results: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -139,7 +122,7 @@ def test_two_stopped_half_way_go_on_as_one(
     monkeypatch.setattr(dev, "_BATCH_TOKENS", ranks.DEV_TOKENS)
     shutil.copytree(folder / "scratch-1-0" / "stopped", tmp_path / "scratch")
     assert (tmp_path / "scratch" / "step-00000008").is_dir()  # stopped after eleven
-    found = ranks.trained(base, tmp_path / "scratch", "opt1", ALONE)
+    found = ranks.trained(base, tmp_path / "scratch", "opt1", SINGLE_PROCESS)
     for name, tensor in of("opt1", "trained", alone).items():
         assert torch.allclose(found[name], tensor, rtol=0, atol=1e-10), name
 
@@ -152,25 +135,25 @@ def test_only_the_first_process_writes(together: Results, folder: Path) -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 16])
 @pytest.mark.parametrize("size", [2, 3, 5])
-def test_parts_cover_a_batch_once_and_nobody_is_idle(size: int, count: int) -> None:
+def test_shards_cover_a_batch_once_and_nobody_is_idle(size: int, count: int) -> None:
     batch = torch.arange(count)
-    parts = [Part(Team(rank, size), count) for rank in range(size)]
-    assert all(len(batch[part.places]) for part in parts)
-    own = [part.own(batch[part.places]) for part in parts]
+    shards = [RankShard(ProcessGroup(rank, size), count) for rank in range(size)]
+    assert all(len(batch[part.places]) for part in shards)
+    own = [part.own(batch[part.places]) for part in shards]
     assert torch.equal(torch.cat(own), batch)
     assert max(map(len, own)) - min(map(len, own)) <= 1
-    for part, rows in zip(parts, own, strict=True):
+    for part, rows in zip(shards, own, strict=True):
         assert not len(rows) or int(rows[0]) == part.start
 
 
 def test_one_process_has_the_whole_batch_and_sends_nothing() -> None:
-    shard = ALONE.part(5)
+    shard = SINGLE_PROCESS.shard(5)
     rows = torch.arange(5.0, requires_grad=True)
     assert shard.gather(shard.own(rows[shard.places])) is not None
     assert torch.equal(shard.gather(rows), rows)
     assert shard.processes == 1
-    ALONE.sum_([rows])
-    assert ALONE.as_first((None, 2.0)) == (None, 2.0)
+    SINGLE_PROCESS.sum_([rows])
+    assert SINGLE_PROCESS.broadcast_object((None, 2.0)) == (None, 2.0)
 
 
 def test_buckets_hold_one_type_each_and_keep_the_order() -> None:
@@ -181,38 +164,61 @@ def test_buckets_hold_one_type_each_and_keep_the_order() -> None:
     assert list(_buckets([])) == []
 
 
-@pytest.mark.parametrize(
-    "error", [SettingError("a", "b"), DataError("ş", "b"), DivergedError("a", "b"), ProcessLostError("a", "b")]
-)
-def test_an_error_survives_the_way_to_another_process(error: MlsgError) -> None:
-    again = error_of(failure_of(error, 1))
-    assert type(again) is type(error)
-    assert str(again) == str(error)
+def failing(group: ProcessGroup, error: BaseException) -> None:
+    if group.rank == 1:
+        raise error
+    group.sum_([torch.zeros(1)])  # which never comes about
 
 
-def test_an_interrupt_and_a_fault_survive_too() -> None:
-    assert isinstance(error_of(failure_of(KeyboardInterrupt(), 1)), KeyboardInterrupt)
-    try:
-        np.zeros(2)[5]
-    except IndexError as error:
-        again = error_of(failure_of(error, 1))
-    assert "in process 1" in str(again)
-    assert "np.zeros(2)[5]" in str(again)
+@pytest.mark.parametrize("error", [DataError("ş", "b"), ProcessLostError("a", "b"), DivergedError("a: b", "c; d")])
+def test_an_error_of_a_process_is_raised_here(error: MlsgError) -> None:
+    with pytest.raises(type(error)) as caught:
+        run_on_processes(2, failing, error)
+    assert str(caught.value) == str(error)
 
 
-def test_a_place_is_read_from_what_launchers_set() -> None:
-    variables = {"WORLD_SIZE": "4", "RANK": "3", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}
-    meeting = {"MASTER_ADDR": "10.0.0.1", "MASTER_PORT": "29500", "TORCHELASTIC_USE_AGENT_STORE": "True"}
-    place = place_from_environment({**variables, **meeting})
-    assert place == Place(3, 4, 1, 2, "10.0.0.1", 29500, 0, store_is_there=True)
-    assert place_from_environment({}) is None
-    assert place_from_environment({"WORLD_SIZE": "1"}) is None
+def test_a_bug_in_a_process_is_raised_here_with_its_traceback() -> None:
+    with pytest.raises(RuntimeError, match=r"in process 1:\n(.|\n)*in failing(.|\n)*IndexError: here"):
+        run_on_processes(2, failing, IndexError("here"))
+
+
+def one_fails(group: ProcessGroup) -> None:
+    with group.shared_errors():
+        if group.rank == 1:
+            raise DataError("only process 1 knows", "b")
+
+
+def test_processes_agree_on_an_error() -> None:
+    with pytest.raises(DataError, match="only process 1 knows"):
+        run_on_processes(2, one_fails)
+    with pytest.raises(DataError, match="alone"), SINGLE_PROCESS.shared_errors():
+        raise DataError("alone", "b")
+
+
+def test_what_a_launcher_leaves_out_is_completed() -> None:
+    variables = {"WORLD_SIZE": "4", "RANK": "3", "MASTER_PORT": "29500", "OMP_NUM_THREADS": "2"}
+    assert launched(variables)
+    assert {name: variables[name] for name in ("LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "OMP_NUM_THREADS")} == {
+        "LOCAL_RANK": "3",
+        "LOCAL_WORLD_SIZE": "4",
+        "MASTER_ADDR": "127.0.0.1",
+        "OMP_NUM_THREADS": "2",
+    }
+    assert not launched({})
+    assert not launched({"WORLD_SIZE": "1"})
 
 
 @pytest.mark.parametrize(
     ("changes", "word"),
     [({"RANK": ""}, "RANK is not"), ({"RANK": "2"}, "RANK is 2"), ({"MASTER_PORT": "x"}, "MASTER_PORT is 'x'")],
 )
-def test_a_place_that_makes_no_sense_is_refused(changes: dict[str, str], word: str) -> None:
+def test_variables_that_make_no_sense_are_refused(changes: dict[str, str], word: str) -> None:
     with pytest.raises(SettingError, match=word):
-        place_from_environment({"WORLD_SIZE": "2", "RANK": "0", "MASTER_PORT": "29500", **changes})
+        launched({"WORLD_SIZE": "2", "RANK": "0", "MASTER_PORT": "29500", **changes})
+
+
+def test_accelerate_launch_that_starts_one_process_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert not launched({"ACCELERATE_USE_CPU": "True"})
+    assert capsys.readouterr().err == ""
+    assert not launched({"ACCELERATE_USE_CPU": "True", "MASTER_ADDR": "127.0.0.1"})
+    assert capsys.readouterr().err.count("started one") == 1

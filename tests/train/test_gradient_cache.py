@@ -13,9 +13,9 @@ from mlsg.errors import SettingError
 from mlsg.model.backbone import Backbone, load_backbone
 from mlsg.objectives.interface import Objective
 from mlsg.objectives.nt_xent import LOSSES
-from mlsg.train.draws import draw_below
 from mlsg.train.gradient_cache import GradientCache
 from mlsg.train.loop import _Loop, fit
+from mlsg.train.schedule import draw_below
 from mlsg.train.text import TokenisedText
 from tests.model.padded import pool
 from tests.tiny_models import tiny_bert

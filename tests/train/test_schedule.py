@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from mlsg.train.draws import draw_below, raw_numbers, seed_of
-from mlsg.train.schedule import Plan, order
+from mlsg.train.schedule import Plan, draw_below, order, raw_numbers, seed_of
 
 
 @pytest.mark.parametrize("count", [1, 2, 17, 1000])

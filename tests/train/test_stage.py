@@ -22,9 +22,9 @@ from mlsg.errors import DataError, DivergedError, HubUnreachableError, ModelErro
 from mlsg.evaluate.encoder_ref import base_of, resolve_encoder
 from mlsg.hub import Hub
 from mlsg.model.encoder import Encoder
-from mlsg.train import train
+from mlsg.train import CheckpointPolicy, train
 from mlsg.train.dev import Measurement, Probe
-from mlsg.train.pace import Pace
+from mlsg.train.job import train_job
 from tests.contexts import context_of
 from tests.tiny_models import SENTENCES, tiny_bert, tiny_xlmr
 from tests.train.small import PAIRS, TEXT
@@ -72,7 +72,7 @@ def recipe(folder: Path, *assignments: str, name: str = "zero_shot") -> Recipe:
 
 def trained(workspace: Workspace, catalog: Catalog, wanted: Recipe, text: Artefact | None = None) -> Artefact:
     text = text or sentences(workspace)
-    return train(wanted, context_of(workspace, catalog), text, pace=Pace(2, share=math.inf))
+    return train(wanted, context_of(workspace, catalog), text, checkpoints=CheckpointPolicy(2, max_time_share=math.inf))
 
 
 def test_a_training_gives_an_encoder_with_its_history(workspace: Workspace, catalog: Catalog, folder: Path) -> None:
@@ -240,6 +240,22 @@ def test_what_can_change_the_result_changes_the_key(
 
     text = sentences(workspace)
     assert key(change) != key() == key("train.epochs=1") == key("prepare.limit=7") == key("eval.seed=3")
+
+
+def test_the_number_of_processes_is_in_the_key_for_gpus_only(
+    workspace: Workspace, catalog: Catalog, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, context = sentences(workspace), context_of(workspace, catalog)
+
+    def keys() -> list[str]:
+        return [train_job(recipe(folder), context, text, processes).request.key for processes in (1, 2, 3)]
+
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    one, *more = keys()
+    assert more == [one, one]
+    monkeypatch.setattr("mlsg.train.distributed.uses_gpus", lambda: True)
+    assert keys()[0] == one
+    assert len(set(keys())) == 3
 
 
 def test_other_sentences_or_another_base_change_the_key(

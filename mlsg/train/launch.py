@@ -1,0 +1,208 @@
+"""How the processes of one training are started: `--processes N` on this host, or by a launcher outside.
+
+`--processes` runs torch's elastic launcher with a file as its store, in a folder that only this user can enter; gloo
+and NCCL are bound to the loopback interface, so that nothing listens on the network. A launcher outside (`torchrun`,
+`accelerate launch`) runs the whole command in each process and says in variables which one it is. Importing this file
+does not import torch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlsg import console, errors
+from mlsg.errors import MlsgError, SettingError
+
+if TYPE_CHECKING:
+    from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
+
+RESUME = "run the same command again; it goes on from the last checkpoint"
+_SHUTDOWN_SECONDS = 5
+
+
+class ProcessLostError(MlsgError):
+    """A process of a training has died or cannot be reached."""
+
+
+def run_on_processes(processes: int, work: Callable[..., object], *arguments: object) -> None:
+    """Call `work(group, *arguments)`, a function of a module, in each of several new processes of this host.
+
+    Raises what the first process that failed raised, ProcessLostError when it was killed.
+    """
+    with tempfile.TemporaryDirectory(prefix="mlsg-") as folder, _environment(processes), starting_thread(1) as thread:
+        thread.submit(_launch, processes, Path(folder), work, arguments).result()
+
+
+def launched(environment: MutableMapping[str, str] = os.environ) -> bool:
+    """Whether a launcher outside has started this process as one of many; completes what the launcher left out.
+
+    Raises SettingError for variables that are missing or do not fit together.
+    """
+    size = _number(environment, "WORLD_SIZE", 1)
+    if size == 1:
+        if "ACCELERATE_USE_CPU" in environment and environment.get("MASTER_ADDR"):
+            console.note(
+                "accelerate launch was asked for several processes and started one (with --cpu it ignores "
+                "--num_processes); use mlsg train --processes N or torchrun"
+            )
+        return False
+    rank = _number(environment, "RANK")
+    if not 0 <= rank < size:
+        raise SettingError(f"RANK is {rank} and WORLD_SIZE {size}", "number the processes from 0")
+    _number(environment, "MASTER_PORT")
+    local_size = _number(environment, "LOCAL_WORLD_SIZE", size)
+    defaults = {"LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": size, "OMP_NUM_THREADS": _threads(local_size)}
+    for name, value in defaults.items():
+        environment[name] = str(_number(environment, name, value))
+    environment.setdefault("MASTER_ADDR", "127.0.0.1")
+    return True
+
+
+def silence_all_but_first() -> None:
+    """One error line on stderr is enough where a launcher runs the same command many times: one for each host."""
+    if os.environ.get("WORLD_SIZE", "1") != "1" and os.environ.get("LOCAL_RANK", "0") != "0":
+        silence()
+
+
+def silence() -> None:
+    """Show nothing that this process writes on stderr, until `unsilence`."""
+    sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - open until the process ends
+
+
+def unsilence() -> None:
+    """Undo `silence`."""
+    sys.stderr = sys.__stderr__
+
+
+@contextlib.contextmanager
+def starting_thread(threads: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads that start processes. Ctrl-C is for this process alone: what was started is ended when it arrives."""
+    others = set(multiprocessing.active_children())
+    # a thread that blocks the signal hands this on to the processes that it starts
+    pool = ThreadPoolExecutor(threads, initializer=signal.pthread_sigmask, initargs=(signal.SIG_BLOCK, [signal.SIGINT]))
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        ending = threading.Thread(target=pool.shutdown)
+        ending.start()
+        while ending.is_alive():
+            for process in set(multiprocessing.active_children()) - others:
+                process.terminate()
+            ending.join(0.1)
+        raise
+    pool.shutdown()
+
+
+def end_with_parent() -> None:
+    """End this process as soon as the one that started it has died."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def how_it_ended(code: int | None) -> str:
+    """The end of a process that should have gone on, in words that follow its name."""
+    if code is None or code >= 0:
+        return f"ended without an error message (exit code {code})"
+    name = signal.Signals(-code).name
+    return f"was killed by {name}{' (out of memory?)' if name == 'SIGKILL' else ''}"
+
+
+def _launch(processes: int, folder: Path, work: Callable[..., object], arguments: tuple[object, ...]) -> None:
+    logging.disable()  # the launcher logs each failure with a traceback; the error below says it once
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, Std
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=processes,
+        run_id="mlsg",
+        rdzv_backend="c10d",
+        rdzv_endpoint=str(folder / "rendezvous"),
+        rdzv_configs={"store_type": "file"},
+        local_addr="127.0.0.1",
+        max_restarts=0,
+        logs_specs=DefaultLogsSpecs(str(folder), redirects=dict.fromkeys(range(1, processes), Std.ALL)),
+        shutdown_timeout=_SHUTDOWN_SECONDS,
+    )
+    try:
+        elastic_launch(config, _work)(str(folder / "store"), work, arguments)
+    except ChildFailedError as failed:
+        rank, failure = failed.get_first_failure()
+        raise _error_of(rank, processes, failure) from None
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _work(store: str, work: Callable[..., object], arguments: tuple[object, ...]) -> None:
+    """One process; the launcher writes down what it raises."""
+    end_with_parent()
+    from mlsg.train.distributed import process_group
+
+    with process_group(store) as group:
+        work(group, *arguments)
+
+
+def _error_of(rank: int, processes: int, failure: ProcessFailure) -> BaseException:
+    """What a process failed with, read from the launcher's record of it: "DataError: WHAT IS WRONG; WHAT TO DO"."""
+    record: Any = failure.message
+    if not isinstance(record, dict):
+        return ProcessLostError(f"process {rank} of {processes} {how_it_ended(failure.exitcode)}", RESUME)
+    name, _, text = record["message"].partition(": ")
+    kind = ProcessLostError if name == ProcessLostError.__name__ else getattr(errors, name, None)
+    if isinstance(kind, type) and issubclass(kind, MlsgError):
+        problem, _, remedy = text.partition("; ")
+        return kind(problem, remedy)
+    return RuntimeError(f"in process {rank}:\n{record['extraInfo']['py_callstack']}")
+
+
+@contextlib.contextmanager
+def _environment(processes: int) -> Iterator[None]:
+    """The variables that the launcher and its processes begin with."""
+    before = dict(os.environ)
+    loopback = next((name for _, name in socket.if_nameindex() if name.startswith("lo")), "lo")
+    os.environ.update(
+        GLOO_SOCKET_IFNAME=loopback,
+        NCCL_SOCKET_IFNAME=loopback,
+        TORCH_DISABLE_SHARE_RDZV_TCP_STORE="1",  # else the launcher's own store listens on all interfaces
+        TORCH_CPP_LOG_LEVEL="ERROR",
+    )
+    os.environ.setdefault("OMP_NUM_THREADS", str(_threads(processes)))
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _threads(processes: int) -> int:
+    return max(1, (os.cpu_count() or 1) // processes)
+
+
+def _number(environment: MutableMapping[str, str], name: str, default: int | None = None) -> int:
+    text = environment.get(name) or ("" if default is None else str(default))
+    try:
+        return int(text)
+    except ValueError:
+        problem = f"{name} is {text!r}" if text else f"WORLD_SIZE is set, {name} is not"
+        raise SettingError(problem, "start with accelerate launch or torchrun, or set all its variables") from None
