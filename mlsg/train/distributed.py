@@ -139,7 +139,10 @@ class ProcessGroup:
 
     def raised_by_all(self, error: MlsgError) -> BaseException:
         """An error that all processes raise, as this one raises it: the main one tells people."""
-        return SystemExit(error.exit_code) if self.quiet else error
+        if not self.quiet:
+            return error
+        time.sleep(1)  # a launcher that sees this process end would end the main one before it has told
+        return SystemExit(error.exit_code)
 
 
 SINGLE_PROCESS = ProcessGroup()

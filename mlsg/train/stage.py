@@ -6,7 +6,6 @@ import contextlib
 import ctypes
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,8 @@ from mlsg.model.encoder import Encoder
 from mlsg.model.provenance import provenance_in
 from mlsg.objectives.interface import CacheKey, TrainingContext
 from mlsg.prepare import stream_sentences
+
+import mlsg.evaluate  # isort: skip  # noqa: F401 - TEMP
 from mlsg.report.card import card
 from mlsg.train.dev import Probe, before_training, dev_probe, sample_probe
 from mlsg.train.distributed import SINGLE_PROCESS, ProcessGroup
@@ -35,27 +36,19 @@ _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 _SENTENCE_FACTS = ("lang", "corpus", "kept", "licence", "transductive", "evaluation")
 
 
-@dataclass(frozen=True)
-class Trained:
-    """What is left of a training."""
-
-    tuned: Backbone
-    state: State
-    text: TokenisedText
-
-
 def make_encoder(
     job: TrainJob, folder: Path, scratch: Path, checkpoints: CheckpointPolicy, group: ProcessGroup = SINGLE_PROCESS
 ) -> Mapping[str, Any]:
     """Write the encoder into `folder`; checkpoints go to `scratch`. Returns the facts. The others of `group` help."""
     wanted = job.recipe.encoder
-    base = _base(job)
     facts: dict[str, Any] = {"steps": 0}
     if job.objective.trains:
-        trained = _trained(job, base, scratch, checkpoints, group)
-        base.model.load_state_dict(trained.tuned.model.state_dict(), strict=trained.tuned.layers == base.layers)
-        write_atomically(folder / "history.json", readable_json(_history(trained.state)))
-        facts = _facts(trained.state, trained.text)
+        base, run, state = _trained(job, scratch, checkpoints, group)
+        base.model.load_state_dict(run.tuned.model.state_dict(), strict=run.tuned.layers == base.layers)
+        write_atomically(folder / "history.json", readable_json(_history(state)))
+        facts = _facts(state, run.text)
+    else:
+        base = _base(job)
     Encoder(base.cpu(), wanted.pooling, wanted.layer).save(folder, provenance(job))
     made = provenance_in(folder)
     assert made is not None
@@ -65,7 +58,7 @@ def make_encoder(
 
 def help_to_train(job: TrainJob, scratch: Path, checkpoints: CheckpointPolicy, group: ProcessGroup) -> None:
     """What the others of a group do while the first one is in `make_encoder`; nothing is written."""
-    _trained(job, _base(job), scratch, checkpoints, group)
+    _trained(job, scratch, checkpoints, group)
 
 
 def provenance(job: TrainJob) -> dict[str, Any]:
@@ -88,14 +81,15 @@ def _base(job: TrainJob) -> Backbone:
 
 
 def _trained(
-    job: TrainJob, base: Backbone, scratch: Path, checkpoints: CheckpointPolicy, group: ProcessGroup
-) -> Trained:
+    job: TrainJob, scratch: Path, checkpoints: CheckpointPolicy, group: ProcessGroup
+) -> tuple[Backbone, Run, State]:
     with group.shared_errors():
+        base = _base(job)
         run = _prepared(job, base, scratch, checkpoints, group)
     where = f"{run.device}" if group.size == 1 else f"{group.size} processes, {run.device.type}"
     console.note(f"training {job.base_name} ({job.objective.label}) on {len(run.text)} sentences, {where}")
     _keep_freed_memory()
-    return Trained(run.tuned, fit(run), run.text)
+    return base, run, fit(run)
 
 
 def _prepared(job: TrainJob, base: Backbone, scratch: Path, checkpoints: CheckpointPolicy, group: ProcessGroup) -> Run:
