@@ -207,9 +207,7 @@ class _Evaluation:
             transductive=self.transductive[pair_set.name],
             baselines={
                 **dict.fromkeys(BASELINES),
-                **{
-                    role: spearman(sets[pairs.name].cosine, own.gold) for role, sets in found.items() if role != ENCODER
-                },
+                **{role: spearman(each.cosine, own.gold) for role, each in bases.items()},
                 **word_baselines(pairs, pair_set.languages, self.context.catalog),
             },
         )
