@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from functools import cache
 from urllib.parse import urlsplit
 
 from mlsg.hub import libraries
@@ -15,25 +16,10 @@ from mlsg.hub.errors import reason, untrusted_certificate
 
 SECONDS = 3.0
 
-_answers: dict[str, str] = {}
-_lock = threading.Lock()
 
-
+@cache
 def why_out_of_reach(endpoint: str, seconds: float = SECONDS) -> str:
-    """Empty when something answers at `endpoint`, else a few words; asked once for the process."""
-    with _lock:
-        if endpoint not in _answers:
-            _answers[endpoint] = _ask(endpoint, seconds)
-        return _answers[endpoint]
-
-
-def forget_answer(endpoint: str) -> None:
-    """Ask anew next time: the hub failed while it was used."""
-    with _lock:
-        _answers.pop(endpoint, None)
-
-
-def _ask(endpoint: str, seconds: float) -> str:
+    """Empty when something answers at `endpoint`, else a few words; asked once, until `cache_clear()`."""
     host = urlsplit(endpoint).hostname
     if not host:
         return f'HF_ENDPOINT "{endpoint}" is not an address'

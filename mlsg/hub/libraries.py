@@ -66,8 +66,7 @@ def hub() -> ModuleType:
 def datasets() -> Any:
     """`datasets`, quiet in the same way (DATASETS_VERBOSITY), and without its own retries or its download counter.
 
-    Its retries wait up to nine minutes silently and would multiply with ours (`mlsg.hub.retry`); its counter asks
-    another host than the hub for every data set, which users of a mirror do not expect.
+    Its retries wait silently and would multiply with ours; its counter asks another host than the hub.
     """
     hub()
     import datasets

@@ -35,10 +35,6 @@ class RetryPolicy:
         return RetryPolicy(min(self.tries, 3), self.first_wait / 2, 2.0)
 
 
-class FellBackError(ConnectionError):
-    """`datasets` could not reach the hub and took another cached revision than the one asked for."""
-
-
 def retry(action: Callable[[], T], what: str, policy: RetryPolicy) -> T:
     """The result of `action`, tried again after transient errors.
 
@@ -59,7 +55,7 @@ def wait_or_give_up(failures: int, error: BaseException, what: str, policy: Retr
     """Wait before the next try, saying so; raises HubUnreachableError when there is none left."""
     why = reason(error)
     if failures >= policy.tries:
-        connectivity.forget_answer(libraries.endpoint())
+        connectivity.why_out_of_reach.cache_clear()
         raise HubUnreachableError(
             f"{what}: the hub fails after {failures} tries ({why})", "try again later, or check the network"
         ) from error

@@ -1,8 +1,7 @@
 """What a revision of a repository means: as the hub says now, as its cache last saw it, as this workspace recorded it.
 
-A branch moves on; a workspace does not follow it. The first answer is recorded in `<workspace>/revisions.json` under a
-lock and holds from then on. The commit is also noted as the branch's in the hub's own cache, as the hub's libraries do,
-so that a new workspace finds it offline.
+The first answer is recorded in `<workspace>/revisions.json` and holds from then on. It is also noted in the hub's own
+cache, as the hub's libraries do, so that a new workspace finds it offline.
 """
 
 from __future__ import annotations
@@ -11,15 +10,12 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-from filelock import FileLock
-
-from mlsg.cache.files import read_json, readable_json, remove_temporary_files, write_atomically
-from mlsg.cache.workspace import writing
+from mlsg.cache.files import read_json, readable_json, write_atomically
+from mlsg.cache.workspace import updating
 from mlsg.errors import SettingError
 from mlsg.hub import libraries
-from mlsg.hub.errors import Kind, named, user_error
+from mlsg.hub.errors import Kind, named, reworded
 from mlsg.hub.retry import RetryPolicy, retry
 
 FILE = "revisions.json"
@@ -48,18 +44,13 @@ def ask(kind: Kind, repo: str, revision: str, policy: RetryPolicy) -> Repository
     Raises DataError or ModelError for a repository or revision that does not exist or is not open to this user, and
     HubUnreachableError.
     """
-    api = libraries.hub().HfApi(library_name="mlsg")
-
-    def repo_info() -> Any:
-        return api.repo_info(repo, repo_type=kind, revision=revision, timeout=_SECONDS)
-
-    try:
-        info = retry(repo_info, named(kind, repo, revision), policy)
-    except Exception as error:
-        objection = user_error(error, kind, repo, revision)
-        if objection is None or objection is error:
-            raise
-        raise objection from None
+    repo_info = libraries.hub().HfApi(library_name="mlsg").repo_info
+    with reworded(kind, repo, revision):
+        info = retry(
+            lambda: repo_info(repo, repo_type=kind, revision=revision, timeout=_SECONDS),
+            named(kind, repo, revision),
+            policy,
+        )
     return Repository(repo, info.sha, tuple(sorted(sibling.rfilename for sibling in info.siblings or ())))
 
 
@@ -77,17 +68,14 @@ def record(workspace: Path | None, kind: Kind, repo: str, revision: str, commit:
     """
     if workspace is None:
         return commit
-    path = workspace / FILE
-    with writing(workspace):
-        (workspace / "locks").mkdir(parents=True, exist_ok=True)
-        with FileLock(workspace / "locks" / f"{FILE}.lock"):
-            entries = _read(path)
-            branches = entries.setdefault(kind, {}).setdefault(repo, {})
-            if revision not in branches:
-                branches[revision] = commit
-                remove_temporary_files(path)
-                write_atomically(path, readable_json(_sorted(entries)))
-            return branches[revision]
+    with updating(workspace, FILE) as path:
+        entries = _read(path)
+        branches = entries.setdefault(kind, {}).setdefault(repo, {})
+        if revision not in branches:
+            branches[revision] = commit
+            entries = {kind: dict(sorted(repos.items())) for kind, repos in sorted(entries.items())}
+            write_atomically(path, readable_json(entries))
+        return branches[revision]
 
 
 def cached(kind: Kind, repo: str, revision: str) -> str | None:
@@ -125,7 +113,3 @@ def _read(path: Path) -> dict[str, dict[str, dict[str, str]]]:
     if not isinstance(entries, dict) or not all(isinstance(repos, dict) for repos in entries.values()):
         raise SettingError(f"{path} is damaged", "delete it; branches are then asked for anew")
     return entries
-
-
-def _sorted(entries: dict[str, dict[str, dict[str, str]]]) -> dict[str, dict[str, dict[str, str]]]:
-    return {kind: dict(sorted(repos.items())) for kind, repos in sorted(entries.items())}

@@ -29,7 +29,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name.upper(), raising=False)
     for name in OFFLINE:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(connectivity, "_answers", {})
+    connectivity.why_out_of_reach.cache_clear()
     close_session()  # the client takes its proxies from the environment when it is made
 
 
@@ -156,7 +156,7 @@ def test_no_proxy_is_honoured(quiet_server: HubServer, proxy: str, monkeypatch: 
 
 @pytest.mark.parametrize("name", OFFLINE)
 def test_the_offline_variables_are_enough(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connectivity, "_ask", lambda *_: pytest.fail("nobody may be asked"))
+    monkeypatch.setattr(connectivity, "_request", lambda *_: pytest.fail("nobody may be asked"))
     monkeypatch.setenv(name, "1")
     assert not Hub().reachable()
     assert Hub().why_unreachable() == f"{name} is set"
