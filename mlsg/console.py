@@ -77,14 +77,9 @@ def progress(description: str, total: int | None, unit: str, *, done: int = 0) -
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as RichProgress
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(elapsed_when_finished=True),
-        TextColumn("{task.fields[fields_text]}"),
-    )
-    with RichProgress(*columns, console=stderr(), transient=True) as bar:
+    parts = (TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn())
+    texts = (TimeRemainingColumn(elapsed_when_finished=True), TextColumn("{task.fields[fields_text]}"))
+    with RichProgress(*parts, *texts, console=stderr(), transient=True) as bar:
         yield Progress(description, total, unit, done, bar)
 
 

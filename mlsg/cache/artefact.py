@@ -1,7 +1,4 @@
-"""A finished stage folder, and what a stage is asked for.
-
-A folder without a manifest does not exist: it is written last (`mlsg.cache.workspace`).
-"""
+"""A finished stage folder, which has a manifest (it is written last), and what a stage is asked for."""
 
 from __future__ import annotations
 

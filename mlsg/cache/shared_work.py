@@ -26,7 +26,7 @@ def build_parts(scratch: Path, names: Sequence[str], make: Callable[[int], None]
     for timeout in (0, -1):  # first what nobody makes, then the rest: its maker finishes it, or has died
         numbers, left = left, []
         for number in numbers:
-            with contextlib.suppress(Timeout), _lock(scratch, names[number], timeout):
+            with contextlib.suppress(Timeout), FileLock(scratch / f".{names[number]}.lock", timeout=timeout):
                 if not (scratch / names[number]).exists():
                     make(number)
             if (scratch / names[number]).exists():
@@ -42,14 +42,10 @@ def help_build_parts(scratch: Path, names: Sequence[str], make: Callable[[int], 
         if not (scratch / _UNFINISHED).exists():
             return False
         if not (scratch / names[number]).exists():
-            with contextlib.suppress(Timeout), _lock(scratch, names[number], 0):
+            with contextlib.suppress(Timeout), FileLock(scratch / f".{names[number]}.lock", timeout=0):
                 # In this order: while the work is unfinished no part is moved away, and it stays unfinished without
                 # this one.
                 if not (scratch / names[number]).exists() and (scratch / _UNFINISHED).exists():
                     make(number)
                     return True
     return False
-
-
-def _lock(scratch: Path, name: str, timeout: float) -> FileLock:
-    return FileLock(scratch / f".{name}.lock", timeout=timeout)

@@ -1,10 +1,6 @@
 """Where artefacts live: finished stage folders, found by a key of all that can change their content.
 
-A stage asks with a `Request`; `Workspace.build` returns the finished artefact, or makes it once, however many
-processes ask. A folder without a manifest does not count; a manifest is written last and the folder is published by one
-rename. What a killed build left in `scratch` is handed to the next one, which continues from it.
-
-Layout of a workspace::
+A manifest is written last and the folder is published by one rename. Layout of a workspace::
 
     sentences/en-stsb-0123456789ab/artefact.json   a finished artefact
     sentences/.en-stsb-0123456789ab.partial/       a build under way, or one that was killed
@@ -53,8 +49,7 @@ class Workspace:
         artefact = open_artefact(self.root / request.stage / request.folder_name)
         if artefact is None:
             return None
-        problem = damage(artefact)
-        if problem:
+        if problem := damage(artefact):
             console.note(f"damaged artefact {artefact.folder}: {problem}; it is rebuilt")
             return None
         return artefact
@@ -62,12 +57,11 @@ class Workspace:
     def build(
         self, request: Request, make: Make, *, recipe: Mapping[str, Any] | None = None, help_make: Help | None = None
     ) -> Artefact:
-        """The artefact of `request`; made by `make(folder, scratch)` where it does not exist yet.
+        """The artefact of `request`; made by `make(folder, scratch)`, by one process, where it does not exist yet.
 
-        `make` writes its result into `folder` (empty at the start), may keep checkpoints in `scratch` (which survives
-        a kill and is removed on publishing) and returns the facts. A process that waits for another one's `make` calls
-        `help_make(scratch)` meanwhile, which does one part of the work (`mlsg.cache.shared_work`) and says whether it
-        found one. Raises SettingError when the workspace cannot be written.
+        `make` writes into `folder` (empty at the start), may keep checkpoints in `scratch` (which survives a kill) and
+        returns the facts. A process that waits for another one's `make` calls `help_make(scratch)` meanwhile, which
+        says whether it found work (`mlsg.cache.shared_work`). Raises SettingError for a workspace it cannot write.
         """
         found, partial = self.find(request), self._partial(request)
         if found is not None and not partial.exists():

@@ -32,17 +32,10 @@ def user_error(error: BaseException, kind: Kind, repo: str, revision: str) -> Ml
     certificate = untrusted_certificate(error)
     if certificate is not None:
         why = certificate.verify_message.rstrip(".")
-        return HubUnreachableError(
-            f"{libraries.endpoint()} shows a certificate that is not trusted ({why})",
-            "set SSL_CERT_FILE to the certificates of your network, or fix HF_ENDPOINT",
-        )
-    for each in chain(error):
-        if isinstance(each, MlsgError):
-            return each
-        objection = _objection(each, kind, repo, revision)
-        if objection is not None:
-            return objection
-    return None
+        problem = f"{libraries.endpoint()} shows a certificate that is not trusted ({why})"
+        return HubUnreachableError(problem, "set SSL_CERT_FILE to the certificates of your network, or fix HF_ENDPOINT")
+    found = (each if isinstance(each, MlsgError) else _objection(each, kind, repo, revision) for each in chain(error))
+    return next((each for each in found if each is not None), None)
 
 
 @contextlib.contextmanager
@@ -72,8 +65,7 @@ def unreadable_data_set(error: Exception, repo: str, config: str | None, split: 
 def reason(error: BaseException) -> str:
     """The error in a few words: `it answers 503`, `Connection refused`, `The read operation timed out`."""
     for each in chain(error):
-        status = status_of(each)
-        if status is not None:
+        if (status := status_of(each)) is not None:
             return f"it answers {status}"
     root = list(chain(error))[-1]
     text = re.sub(r"^\[Errno -?\d+\] ", "", str(root).strip())

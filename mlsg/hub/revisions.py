@@ -39,33 +39,22 @@ def is_commit(revision: str) -> bool:
 
 @lru_cache(maxsize=256)
 def ask(kind: Kind, repo: str, revision: str, policy: RetryPolicy) -> Repository:
-    """What the hub says now: the full commit and the names of its files; asked again after transient errors.
-
-    Raises DataError or ModelError for a repository or revision that does not exist or is not open to this user, and
-    HubUnreachableError.
-    """
+    """What the hub says now: the full commit and its files. Raises DataError or ModelError, and HubUnreachableError."""
     repo_info = libraries.hub().HfApi(library_name="mlsg").repo_info
     with reworded(kind, repo, revision):
-        info = retry(
-            lambda: repo_info(repo, repo_type=kind, revision=revision, timeout=_SECONDS),
-            named(kind, repo, revision),
-            policy,
-        )
+        what, about = named(kind, repo, revision), {"repo_type": kind, "revision": revision, "timeout": _SECONDS}
+        info = retry(lambda: repo_info(repo, **about), what, policy)
     return Repository(repo, info.sha, tuple(sorted(sibling.rfilename for sibling in info.siblings or ())))
 
 
 def recorded(workspace: Path | None, kind: Kind, repo: str, revision: str) -> str | None:
     """The commit that this workspace uses for a branch or tag, or None. Raises SettingError for a damaged file."""
-    if workspace is None:
-        return None
-    return _read(workspace / FILE).get(kind, {}).get(repo, {}).get(revision)
+    entries = _read(workspace / FILE) if workspace else {}
+    return entries.get(kind, {}).get(repo, {}).get(revision)
 
 
 def record(workspace: Path | None, kind: Kind, repo: str, revision: str, commit: str) -> str:
-    """Record a commit and return the one that holds: an earlier one, if another process was first.
-
-    Raises SettingError when the workspace cannot be written.
-    """
+    """Record a commit and return the one that holds, perhaps of another process. Raises SettingError."""
     if workspace is None:
         return commit
     with updating(workspace, FILE) as path:
@@ -81,7 +70,7 @@ def record(workspace: Path | None, kind: Kind, repo: str, revision: str, commit:
 def cached(kind: Kind, repo: str, revision: str) -> str | None:
     """The commit that the hub's cache last saw for a branch or tag, or None."""
     try:
-        commit = _reference(kind, repo, revision).read_text(encoding="utf-8").strip()
+        commit = (repository_folder(kind, repo) / "refs" / revision).read_text(encoding="utf-8").strip()
     except OSError:
         return None
     return commit if is_commit(commit) else None
@@ -90,16 +79,12 @@ def cached(kind: Kind, repo: str, revision: str) -> str | None:
 def note_in_cache(kind: Kind, repo: str, revision: str, commit: str) -> None:
     """Tell the hub's cache what a branch or tag means now."""
     if cached(kind, repo, revision) != commit:
-        write_atomically(_reference(kind, repo, revision), commit)
+        write_atomically(repository_folder(kind, repo) / "refs" / revision, commit)
 
 
 def repository_folder(kind: Kind, repo: str) -> Path:
     """The folder of a repository in the hub's cache: `datasets--owner--name`."""
     return libraries.hub_cache() / "--".join((f"{kind}s", *repo.split("/")))
-
-
-def _reference(kind: Kind, repo: str, revision: str) -> Path:
-    return repository_folder(kind, repo) / "refs" / revision
 
 
 def _read(path: Path) -> dict[str, dict[str, dict[str, str]]]:

@@ -1,12 +1,8 @@
 """Rows of a data set at a pinned revision: from the cache of `datasets`, downloaded by it, or streamed.
 
-The cache is searched by commit, without importing `datasets`: that library, when offline, takes the newest cached
-revision whatever was asked for. A table is downloaded to `<cache>/<owner>___<name>/<configuration>/<version>/<commit>/`
-and its folder appears in one rename, so what is there is whole.
-
-`datasets` can say where a stream stands and continue from there, at the cost of reading the current file again. That
-position is saved every 1,000 rows; after a transient error the stream is opened anew there and the rows since then are
-skipped, so that a broken connection neither loses nor doubles a row.
+The cache is searched by commit, without `datasets`: offline, that library takes the newest cached revision instead. A
+table's folder appears in one rename, so it is whole. A stream's position is saved every 1,000 rows; after a transient
+error it is opened anew there and the rows since then are skipped, so that no row is lost or doubled.
 """
 
 from __future__ import annotations
@@ -30,8 +26,7 @@ if TYPE_CHECKING:
 _UNNAMED = (None, "", "default")
 """Configurations that are asked for without a name, so that the data set's own default one is taken."""
 
-_BATCH = 1000
-_SAVE_EVERY = 1000
+_BATCH = _SAVE_EVERY = 1000
 _VALUES_SHOWN = 12
 _READERS = {"arrow", "csv", "json", "parquet", "text"}
 """Modules of `datasets` that read plain tables; others unpickle, decode media or walk archives."""
@@ -54,10 +49,7 @@ def read_rows(source: HubSource, commit: str, policy: RetryPolicy) -> Iterator[M
 
 
 def read_stream(source: HubSource, commit: str, policy: RetryPolicy) -> Iterator[Mapping[str, Any]]:
-    """The selected rows of one split, in its order; from the cache, if `datasets` has all of it.
-
-    Raises DataError and HubUnreachableError, at the start or when the connection keeps breaking.
-    """
+    """As `read_rows`, while the rows arrive; errors are raised when the connection keeps breaking, too."""
     if cached_table(source, commit):
         return read_rows(source, commit, policy)
     return select_rows(_unbroken(_opened(source, commit, policy), source, commit, policy), source)

@@ -35,10 +35,7 @@ def cached_model(repo: str, commit: str) -> Path | None:
 
 
 def download_model(repo: str, commit: str, policy: RetryPolicy) -> Path:
-    """Download what is needed of a model and return its folder in the cache.
-
-    Raises ModelError for a repository that is not a model or has only pickled weights, and HubUnreachableError.
-    """
+    """Download what is needed of a model and return its folder. Raises ModelError and HubUnreachableError."""
     files = ask("model", repo, commit, policy).files
     check_model(repo, files)
     wanted = wanted_files(files)
