@@ -63,6 +63,7 @@ def train_seeds(
     context: Context,
     sentences: Artefact | None,
     seeds: Sequence[int],
+    *,
     processes: int = 1,
     jobs: int = 1,
 ) -> list[Artefact]:

@@ -2,11 +2,7 @@
 
 Every process holds all weights, works on its part of each batch, and adds up its gradient with those of the others;
 after that all take the same step. Loss and gradients are those of one process with the whole batch, up to the order of
-sums.
-
-torch's DistributedDataParallel averages where parts of one mean have to be summed, and sends after one backward pass,
-while gradient caching makes several a step. Here the gradients that exist after all passes are laid end to end and
-summed. What is given up is the overlap of sending and computing.
+sums. torch's DistributedDataParallel would average, and send after the first of several backward passes.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ class Run:
     first: Callable[[Measure], Measurement] = lambda measure: measure()
     """Has the measurement at step 0, which another training may have made already."""
     save_steps: int = 100
-    """A checkpoint that often, unless they would take more than a share of the time: on a GPU it is soon due again."""
+    """A checkpoint every `save_steps` steps, unless they would take more than a share of the time of the training."""
     max_save_share: float = 0.02
 
 
