@@ -22,7 +22,7 @@ from mlsg.errors import DataError, DivergedError, HubUnreachableError, ModelErro
 from mlsg.evaluate.encoder_ref import base_of, resolve_encoder
 from mlsg.hub import Hub
 from mlsg.model.encoder import Encoder
-from mlsg.train import stage, train, train_job
+from mlsg.train import distributed, stage, train, train_job
 from mlsg.train.dev import Measurement, Probe
 from tests.contexts import context_of
 from tests.tiny_models import SENTENCES, tiny_bert, tiny_xlmr
@@ -257,7 +257,7 @@ def test_the_number_of_processes_is_in_the_key_for_gpus_only(
     monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
     one, *more = keys()
     assert more == [one, one]
-    monkeypatch.setattr("mlsg.train.distributed.uses_gpus", lambda: True)
+    monkeypatch.setattr(distributed, "uses_gpus", lambda: True)
     assert keys()[0] == one
     assert len(set(keys())) == 3
 
