@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mlsg import objectives
 from mlsg.cache.artefact import Artefact, Request
 from mlsg.config.settings import table_of
-from mlsg.errors import HubUnreachableError, SettingError, nearest
+from mlsg.errors import HubUnreachableError, SettingError
 from mlsg.model.source import fingerprint_model, local_folder
 
 if TYPE_CHECKING:
@@ -100,10 +100,6 @@ class TrainJob:
 def train_job(recipe: Recipe, context: Context, sentences: Artefact | None, processes: int = 1) -> TrainJob:
     """The job of a recipe. Raises SettingError, and what the base and the dev set cannot be found for."""
     objective = objectives.read(recipe.objective)
-    if recipe.encoder.transform != "none":
-        raise SettingError(
-            f'unknown encoder.transform "{recipe.encoder.transform}"', nearest(recipe.encoder.transform, ["none"])
-        )
     if objective.trains and sentences is None:
         raise SettingError(f'objective "{objective.label}" needs sentences', "run mlsg prepare first")
     model = recipe.train.model
