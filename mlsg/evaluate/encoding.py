@@ -71,9 +71,7 @@ def _complete(
     def keep() -> None:
         texts = [missing[row] for row in waiting]
         for each, own in zip(stores, found, strict=True):
-            each.add(
-                texts, Rows(own.vectors[waiting], own.truncated[waiting], own.unknown[waiting], own.known[waiting])
-            )
+            each.add(texts, own.of(waiting))
         waiting.clear()
 
     with console.progress(f"encode with {store.encoder.label}", total=len(missing), unit="sentences") as bar:
