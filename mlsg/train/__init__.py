@@ -134,9 +134,7 @@ class TrainJob:
 
 def train_job(recipe: Recipe, context: Context, sentences: Artefact | None, processes: int = 1) -> TrainJob:
     """The job of a recipe. Raises SettingError, and what the base and the dev set cannot be found for."""
-    objective, transform = objectives.read(recipe.objective), recipe.encoder.transform
-    if transform != "none":
-        raise SettingError(f'unknown encoder.transform "{transform}"', nearest(transform, ["none"]))
+    objective = objectives.read(recipe.objective)
     if objective.trains and sentences is None:
         raise SettingError(f'objective "{objective.label}" needs sentences', "run mlsg prepare first")
     model = recipe.train.model

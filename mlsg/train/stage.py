@@ -21,8 +21,6 @@ from mlsg.model.encoder import Encoder
 from mlsg.model.provenance import provenance_in
 from mlsg.objectives.interface import CacheKey, TrainingContext
 from mlsg.prepare import stream_sentences
-
-import mlsg.evaluate  # isort: skip  # noqa: F401 - TEMP
 from mlsg.report.card import card
 from mlsg.train import TrainJob
 from mlsg.train.dev import before_training, dev_probe, sample_probe
