@@ -163,8 +163,10 @@ def read_corpus(name: str, table: Mapping[str, Any], *, code: str, root: str, wh
 def _files(
     table: Mapping[str, Any], columns: tuple[str, ...], where: str, text_reader: str = "delimited"
 ) -> tuple[Files, ...]:
-    """One for each path, or for all of `parallel`. What the table does not say, the suffix does: `pairs.csv.xz` is
-    comma-separated and quoted; there is a header where columns have names.
+    """One for each path, or for all of `parallel`.
+
+    What the table does not say, the suffix does: `pairs.csv.xz` is comma-separated and quoted; there is a header where
+    columns have names.
     """
     named = table.get("files", [])
     paths = [named] if isinstance(named, str) else named
