@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 CARD = "README.md"
 
 _TEMPLATE = Path(__file__).with_name("card_template.md")
-_SHOWN_TRAINING = (
+_SHOWN_TRAINING = [
     "epochs",
     "max_steps",
     "batch_size",
@@ -31,7 +31,7 @@ _SHOWN_TRAINING = (
     "keep",
     "precision",
     "seed",
-)
+]
 
 
 def card(made: Provenance, scores: Scores | None) -> str:
