@@ -27,8 +27,8 @@ from mlsg.config.recipes import DEFAULT_RECIPE, SECTIONS, Recipe, changed_recipe
 from mlsg.config.settings import setting_names
 from mlsg.context import Context, Paths, open_context, paths_of
 from mlsg.errors import SettingError
+from mlsg.evaluate import compare, suites
 from mlsg.evaluate import evaluate as evaluate_stage
-from mlsg.evaluate import suites
 from mlsg.evaluate.over_seeds import encoders_of_seeds, over_seeds
 from mlsg.prepare import STAGE, stream_sentences
 from mlsg.prepare import prepare as prepare_stage
@@ -37,7 +37,7 @@ from mlsg.train import train_seeds
 
 if TYPE_CHECKING:
     from mlsg.evaluate import Scores
-    from mlsg.evaluate.results import SeedScores
+    from mlsg.evaluate.results import Differences, SeedScores
     from mlsg.model.encoder import Encoder
 
 
@@ -196,11 +196,15 @@ def run_eval(recipe: Recipe, context: Context, encoder: str | Artefact, pooling:
 
 def run_eval_named(
     recipe: Recipe, context: Context, encoders: Sequence[str], pooling: str | None = None
-) -> list[Scores]:
-    """Scores of each named encoder, or of the one trained last; an unknown language is an error before all else."""
+) -> tuple[list[Scores], list[Differences]]:
+    """Scores of each named encoder, or of the one trained last, and the first one's differences from each other one.
+
+    An unknown language is an error before all else.
+    """
     _check_languages(recipe, context)
     named: Sequence[str | Artefact] = encoders or [last_encoder(context)]
-    return [run_eval(recipe, context, each, pooling) for each in named]
+    scores = [run_eval(recipe, context, each, pooling) for each in named]
+    return scores, [compare(scores[0], other) for other in scores[1:]]
 
 
 def run_eval_seeds(recipe: Recipe, context: Context, seeds: Sequence[int]) -> SeedScores:

@@ -86,7 +86,7 @@ def prepare(
 ) -> None:
     """Sentences to train on: read, cleaned, free of evaluation sentences."""
     from mlsg.api import run_prepare
-    from mlsg.report.stages import print_sentences
+    from mlsg.report.output import print_sentences
 
     settings = _recipe(recipe, set_, prepare__lang=lang, prepare__corpus=corpus, prepare__limit=limit)
     print_sentences(run_prepare(settings, _context(workspace, langs_dir, data_root), source or (), column))
@@ -110,7 +110,7 @@ def train(
 ) -> None:
     """An encoder trained on the sentences prepared last."""
     from mlsg.api import run_train_last
-    from mlsg.report.stages import print_encoder
+    from mlsg.report.output import print_encoder
 
     several = _seeds(seeds, seed=seed)
     settings = _recipe(recipe, set_, train__model=model, train__seed=seed)
@@ -152,7 +152,7 @@ def evaluate(
     if several:
         print_seeds(run_eval_seeds(settings, context, several), json=json, markdown=markdown)
     else:
-        print_scores(run_eval_named(settings, context, encoder or (), pooling), json=json, markdown=markdown)
+        print_scores(*run_eval_named(settings, context, encoder or (), pooling), json=json, markdown=markdown)
 
 
 @app.command()

@@ -20,7 +20,7 @@ from mlsg.config.catalog import load_catalog
 from mlsg.config.recipes import load_recipe
 from mlsg.errors import DataError, SettingError
 from mlsg.prepare import prepare, read_sentences, sentences_file
-from mlsg.report.stages import summary_rows
+from mlsg.report.output import summary_rows
 from mlsg.text import filter, workers
 from mlsg.text import split as split_module
 from tests.contexts import context_of

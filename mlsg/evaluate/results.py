@@ -15,22 +15,15 @@ from typing import TYPE_CHECKING, Any
 from mlsg.cache.artefact import Artefact
 from mlsg.errors import SettingError
 from mlsg.evaluate.statistics import Interval
+from mlsg.report.tables import BASELINES, points
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-BASELINES = ("base_cls", "base_mean", "overlap", "idf_overlap")
-FEW_PAIRS = 100
-MISSING = "-"
 _SHOWN = (
     "set", "languages", "split", "pairs", "spearman", "pearson", "interval", "truncated", "unknown", "made",
     "transductive",
 )  # fmt: skip
-
-
-def points(value: float | None) -> str:
-    """A correlation x 100: `0.8203` -> `82.0`."""
-    return MISSING if value is None else f"{round(100 * value, 1) + 0.0:.1f}"
 
 
 @dataclass(frozen=True)
@@ -255,15 +248,6 @@ class Differences:
             "mean": None if self.mean is None else _json(asdict(self.mean)),
             "sets": [_json(asdict(each)) for each in self.sets],
         }
-
-
-def difference_document(scores: Sequence[Scores], differences: Sequence[Differences]) -> dict[str, Any]:
-    """JSON of several encoders, schema `mlsg.difference/1`: their scores, and the first one's differences from each."""
-    return {
-        "schema": "mlsg.difference/1",
-        "scores": [each.to_dict() for each in scores],
-        "differences": [each.to_dict() for each in differences],
-    }
 
 
 @dataclass(frozen=True)

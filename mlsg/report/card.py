@@ -10,11 +10,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mlsg.evaluate.results import Scores
 from mlsg.model.provenance import Provenance
 from mlsg.report.tables import grids, legend, markdown
+
+if TYPE_CHECKING:
+    from mlsg.evaluate.results import Scores
 
 CARD = "README.md"
 

@@ -26,10 +26,11 @@ from mlsg.evaluate.cosines import ENCODER, SetCosines, distinct_sentences, score
 from mlsg.evaluate.encoder_ref import EncoderRef
 from mlsg.evaluate.encoding import encode_sentences
 from mlsg.evaluate.means import mean_score, resampling
-from mlsg.evaluate.results import BASELINES, EncoderEntry, MeanScore, Scores, SetScore, Skipped
+from mlsg.evaluate.results import EncoderEntry, MeanScore, Scores, SetScore, Skipped
 from mlsg.evaluate.statistics import Resampled, pearson, resampled, spearman
 from mlsg.hub import Hub
 from mlsg.report.card import CARD, card
+from mlsg.report.tables import BASELINES
 
 FORMAT = 3
 _SETS = "sets.json"
@@ -223,5 +224,5 @@ class _Evaluation:
             skipped=self.selection.skipped,
             settings=table_of(self.settings),
             versions=artefact.manifest.get("versions", {}),  # none while it is being made
-            seconds=artefact.manifest.get("seconds", 0.0),  # of the work, not of finding it done
+            seconds=artefact.seconds,  # of the work, not of finding it done
         )
