@@ -188,7 +188,15 @@ def show(
     """The settings of a recipe, or all recipes."""
     from mlsg.report.listings import print_recipe, print_recipes
 
-    print_recipe(_recipe(name, set_)) if name else print_recipes()
+    if name is None:
+        print_recipes()
+        return
+    recipe, pretrain = _recipe(name, set_), None
+    if recipe.pretrain is not None:
+        from mlsg.pretraining.settings import pretrain_settings
+
+        pretrain = pretrain_settings(recipe)
+    print_recipe(recipe, pretrain)
 
 
 @app.command()
@@ -285,7 +293,7 @@ def main() -> None:
     # slower. OpenMP reads this when torch is first imported, which is after this line.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if "WORLD_SIZE" in os.environ:  # a launcher's doing
-        from mlsg.train.launch import silence_all_but_first
+        from mlsg.console import silence_all_but_first
 
         silence_all_but_first()
     sys.exit(exit_code_of(lambda: app(standalone_mode=False)))

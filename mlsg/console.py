@@ -6,6 +6,7 @@ rich is imported when something is first drawn, so that `mlsg --help` stays inst
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -31,6 +32,17 @@ def stdout() -> Console:
     from rich.console import Console
 
     return Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+
+
+def silence_all_but_first() -> None:
+    """One error line on stderr is enough where a launcher runs the same command many times: one for each host."""
+    if os.environ.get("WORLD_SIZE", "1") != "1" and os.environ.get("LOCAL_RANK", "0") != "0":
+        silence()
+
+
+def silence() -> None:
+    """Show nothing that this process writes on `sys.stderr`."""
+    sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - open until the process ends
 
 
 def note(text: str) -> None:

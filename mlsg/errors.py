@@ -51,6 +51,14 @@ class DivergedError(MlsgError):
     exit_code = 5
 
 
+class ProcessLostError(MlsgError):
+    """A process of a training has died or cannot be reached."""
+
+
+RESUME = "run the same command again; it goes on from the last checkpoint"
+"""The remedy where a process is lost."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Say which known name is meant, or list them: `nearest("trian", ["train"])` -> `did you mean "train"?`."""
     names = sorted(known)

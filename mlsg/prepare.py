@@ -16,7 +16,6 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -36,10 +35,9 @@ from mlsg.data.pairs import LocatedSet, MissingSet, locate_set, read_pairs
 from mlsg.data.sources import fingerprint_sources, stream_sources
 from mlsg.errors import DataError, SettingError
 from mlsg.hub import Hub
-from mlsg.text.filter import EvaluationSentences, LineFilter, batches
+from mlsg.text.filter import EvaluationSentences, FilterCounts, LineFilter, batches, filter_texts
 from mlsg.text.normalise import match_forms, normalise
 from mlsg.text.split import read_shards, split, splitter, write_shards
-from mlsg.text.workers import FilterCounts, available_processes, filter_texts
 
 STAGE = "sentences"
 FORMAT = 1
@@ -59,11 +57,10 @@ class _PrepareJob:
     located: Sequence[LocatedSet]
     missing: Mapping[str, str]
     hub: Hub
-    processes: int
 
     @property
     def request(self) -> Request:
-        """What the corpus declares is in the settings; the seed only where a sample is taken; never `processes`."""
+        """What the corpus declares is in the settings; the seed only where a sample is taken."""
         settings = table_of(self.settings)
         if not self.settings.limit:
             settings.pop("seed")
@@ -85,21 +82,13 @@ class _PrepareJob:
         )
 
 
-def prepare(
-    recipe: Recipe,
-    context: Context,
-    *,
-    sources: Sequence[Path] = (),
-    column: str = "text",
-    processes: int = 0,
-) -> Artefact:
+def prepare(recipe: Recipe, context: Context, *, sources: Sequence[Path] = (), column: str = "text") -> Artefact:
     """Return the sentences of `recipe.prepare`, from its corpus or from the user's own files.
 
-    Much text is cleaned by as many `processes` (0: as pay on this machine); the result does not depend on it.
     Raises SettingError for an unknown language or corpus and for limits that exclude one another, DataError for text
     that cannot be read or of which nothing is left, HubUnreachableError.
     """
-    settings, processes = recipe.prepare, processes or available_processes()
+    settings = recipe.prepare
     if settings.min_chars > settings.max_chars:
         problem = f"prepare.min_chars is {settings.min_chars} and prepare.max_chars {settings.max_chars}"
         raise SettingError(problem, "let the first be the smaller")
@@ -115,7 +104,7 @@ def prepare(
     found = _evaluation_sets(settings, catalog, data_root, hub)
     located = [each for each in found if isinstance(each, LocatedSet)]
     missing = {each.pair_set.name: _reason(each, data_root) for each in found if isinstance(each, MissingSet)}
-    job = _PrepareJob(settings, corpus, fingerprints, texts, located, missing, hub, processes)
+    job = _PrepareJob(settings, corpus, fingerprints, texts, located, missing, hub)
     return context.workspace.build(job.request, partial(_build, job), recipe=table_of(recipe))
 
 
@@ -173,10 +162,9 @@ def _build(job: _PrepareJob, folder: Path, scratch: Path) -> Mapping[str, Any]:
     texts = _split(job, scratch / "shards") if documents else job.texts
     counts = FilterCounts()
     unsampled = scratch / "unsampled.txt"
-    filtered = closing(filter_texts(line_filter, texts, counts, job.processes))
-    with console.progress("prepare", None, "sentences") as bar, unsampled.open("wb") as file, filtered as kept:
+    with console.progress("prepare", None, "sentences") as bar, unsampled.open("wb") as file:
         read = 0
-        for lines in kept:
+        for lines in filter_texts(line_filter, texts, counts):
             file.write(b"\n".join((*lines, b"")))
             bar.advance(counts.read - read, kept=counts.kept)
             read = counts.read

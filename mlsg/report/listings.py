@@ -36,9 +36,12 @@ def print_recipes() -> None:
     console.table("Recipes (mlsg run NAME, mlsg show NAME)", ["recipe", "what it does"], rows)
 
 
-def print_recipe(recipe: Recipe) -> None:
-    """One recipe with all its settings, on stdout; it can be saved as a TOML and run."""
-    console.result("\n".join(_recipe_lines(recipe)))
+def print_recipe(recipe: Recipe, pretrain: object | None = None) -> None:
+    """One recipe with all its settings, on stdout; it can be saved as a TOML and run.
+
+    `pretrain` are the settings of a recipe that is for `mlsg starter build`.
+    """
+    console.result("\n".join(_recipe_lines(recipe, pretrain)))
 
 
 def _print_overview(catalog: Catalog) -> None:
@@ -101,10 +104,11 @@ def _where(corpus: Corpus) -> str:
     return ", ".join([*files, *hub])
 
 
-def _recipe_lines(recipe: Recipe) -> Iterator[str]:
+def _recipe_lines(recipe: Recipe, pretrain: object | None) -> Iterator[str]:
     yield f"summary = {_toml(recipe.summary)}"
-    for section in _SECTIONS if recipe.pretrain is None else ("pretrain",):
-        settings = _settings_of(recipe, section)
+    for section in _SECTIONS if pretrain is None else ("pretrain",):
+        own = objectives.read(recipe.objective) if section == "objective" else getattr(recipe, section)
+        settings = pretrain or own
         known = meanings(type(settings))
         table = table_of(settings)
         if section == "objective":
@@ -114,16 +118,6 @@ def _recipe_lines(recipe: Recipe) -> Iterator[str]:
         entries = {key: f"{key} = {_toml(value)}" for key, value in table.items()}
         width = min(max(map(len, entries.values())), 44)
         yield from (f"{entry:{width}}  # {known[key]}" for key, entry in entries.items())
-
-
-def _settings_of(recipe: Recipe, section: str) -> Any:
-    if section == "objective":
-        return objectives.read(recipe.objective)
-    if section == "pretrain":
-        from mlsg.pretraining.settings import pretrain_settings
-
-        return pretrain_settings(recipe)
-    return getattr(recipe, section)
 
 
 def _toml(value: Any) -> str:

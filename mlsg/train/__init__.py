@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from mlsg import objectives
 from mlsg.cache.artefact import Artefact, Request
 from mlsg.config.settings import table_of
-from mlsg.errors import HubUnreachableError, SettingError, nearest
+from mlsg.errors import HubUnreachableError, SettingError
 from mlsg.model.source import fingerprint_model, local_folder
 from mlsg.train.launch import launched, run_jobs, run_on_processes
 

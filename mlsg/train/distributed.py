@@ -25,9 +25,9 @@ from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs
 from torch import Tensor
 
-from mlsg.errors import DivergedError, MlsgError, SettingError
+from mlsg import console
+from mlsg.errors import RESUME, DivergedError, MlsgError, ProcessLostError, SettingError
 from mlsg.objectives.interface import WHOLE_BATCH, BatchShard
-from mlsg.train.launch import RESUME, ProcessLostError, silence
 
 _TIMEOUT = timedelta(minutes=30)
 """For one exchange: longer than any process takes between two of them, writing a checkpoint to a slow disk included."""
@@ -141,7 +141,7 @@ def process_group(store: str | None = None) -> Iterator[ProcessGroup]:
     patient = dist.new_group(timeout=_PATIENT, backend="gloo")
     group = ProcessGroup(rank, size, device, patient, quiet=rank > 0 and store is None)
     if group.quiet:
-        silence()
+        console.silence()
     try:
         yield group
     except (ProcessLostError, DivergedError) as error:

@@ -26,16 +26,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from mlsg import console, errors
-from mlsg.errors import MlsgError, SettingError
+from mlsg.errors import RESUME, MlsgError, ProcessLostError, SettingError
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
-
-RESUME = "run the same command again; it goes on from the last checkpoint"
-
-
-class ProcessLostError(MlsgError):
-    """A process of a training has died or cannot be reached."""
 
 
 def run_on_processes(processes: int, work: Callable[..., object], *arguments: object) -> None:
@@ -88,17 +82,6 @@ def launched(environment: MutableMapping[str, str] = os.environ) -> bool:
         environment[name] = str(_number(environment, name, default))
     environment.setdefault("MASTER_ADDR", "127.0.0.1")
     return True
-
-
-def silence_all_but_first() -> None:
-    """One error line on stderr is enough where a launcher runs the same command many times: one for each host."""
-    if os.environ.get("WORLD_SIZE", "1") != "1" and os.environ.get("LOCAL_RANK", "0") != "0":
-        silence()
-
-
-def silence() -> None:
-    """Show nothing that this process writes on `sys.stderr`."""
-    sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - open until the process ends
 
 
 @contextlib.contextmanager
@@ -185,7 +168,7 @@ def _error_of(rank: int, processes: int, failure: ProcessFailure) -> BaseExcepti
     if not isinstance(record, dict):
         return _lost(f"process {rank} of {processes}", failure.exitcode)
     name, _, text = record["message"].partition(": ")
-    kind = ProcessLostError if name == ProcessLostError.__name__ else getattr(errors, name, None)
+    kind = getattr(errors, name, None)
     if isinstance(kind, type) and issubclass(kind, MlsgError):
         problem, _, remedy = text.partition("; ")
         return kind(problem, remedy)

@@ -8,7 +8,7 @@ import platform
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from accelerate import Accelerator
 
@@ -22,12 +22,14 @@ from mlsg.model.provenance import provenance_in
 from mlsg.objectives.interface import CacheKey, TrainingContext
 from mlsg.prepare import stream_sentences
 from mlsg.report.card import card
-from mlsg.train import TrainJob
 from mlsg.train.dev import before_training, dev_probe, sample_probe
 from mlsg.train.distributed import SINGLE_PROCESS, ProcessGroup
 from mlsg.train.loop import Run, State, fit
 from mlsg.train.schedule import seed_of
 from mlsg.train.text import TokenisedText, tokenised
+
+if TYPE_CHECKING:
+    from mlsg.train import TrainJob
 
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 """Of glibc's malloc.h."""
