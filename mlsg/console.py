@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as RichProgress
 
-_PIPE_WIDTH = 240
-"""Columns where the output is not a terminal: wide enough that no table wraps."""
+_PIPE_WIDTH = 240  # columns where the output is not a terminal: wide enough that no table wraps
 
 
 def stderr() -> Console:

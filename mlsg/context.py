@@ -22,8 +22,7 @@ class Context:
 
     workspace: Workspace
     catalog: Catalog
-    data_root: Path | None
-    """Folder with the original files of evaluation sets and corpora."""
+    data_root: Path | None  # folder with the original files of evaluation sets and corpora
     hub: Hub
 
 

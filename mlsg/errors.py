@@ -55,8 +55,7 @@ class ProcessLostError(MlsgError):
     """A process of a training has died or cannot be reached."""
 
 
-RESUME = "run the same command again; it goes on from the last checkpoint"
-"""The remedy where a process is lost."""
+RESUME = "run the same command again; it goes on from the last checkpoint"  # the remedy where a process is lost
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

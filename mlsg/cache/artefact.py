@@ -12,8 +12,7 @@ from typing import Any
 from mlsg.cache.files import canonical_json, read_json, sha256_file, sha256_text
 
 MANIFEST = "artefact.json"
-IDENTITY = ("stage", "format", "settings", "inputs", "fingerprints")
-"""What the key of an artefact is made of."""
+IDENTITY = ("stage", "format", "settings", "inputs", "fingerprints")  # what the key of an artefact is made of
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,7 @@ from mlsg.errors import SettingError
 _PACKAGES = ("mlsg", "torch", "transformers", "tokenizers", "datasets", "numpy", "scipy", "accelerate", "sentencex")
 _CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST}
 
-_POLL_SECONDS = 1.0
-"""How often a waiting process looks for work."""
+_POLL_SECONDS = 1.0  # how often a waiting process looks for work
 
 Make = Callable[[Path, Path], Mapping[str, Any]]
 Help = Callable[[Path], bool]

@@ -99,8 +99,7 @@ class Recipe:
     objective: Mapping[str, Any] = field(default_factory=lambda: {"name": DEFAULT_OBJECTIVE})
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     eval: EvalSettings = field(default_factory=EvalSettings)
-    pretrain: Mapping[str, Any] | None = None
-    """Only in recipes of `mlsg starter build`."""
+    pretrain: Mapping[str, Any] | None = None  # only in recipes of `mlsg starter build`
 
 
 SECTIONS: Mapping[str, type] = {

@@ -98,8 +98,7 @@ class Corpus:
 _FILE_KEYS = {item.name for item in dataclasses.fields(Files)} - {"paths"}
 _SET_KEYS = {item.name for item in dataclasses.fields(PairSet)} - {"name"} | {"members"} | _FILE_KEYS
 _CORPUS_KEYS = {item.name for item in dataclasses.fields(Corpus)} - {"name", "lang"} | _FILE_KEYS
-PACKED = (".xz", ".gz", ".zst")
-"""Endings of packed text files, in the order in which they are looked for."""
+PACKED = (".xz", ".gz", ".zst")  # endings of packed text files, in the order in which they are looked for
 
 BY_SUFFIX: Mapping[str, Mapping[str, Any]] = {
     ".tsv": {"reader": "delimited", "delimiter": "\t", "quoted": False},

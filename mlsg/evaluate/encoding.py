@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from mlsg.hub import Hub
     from mlsg.model.encoder import Encoder
 
-_KEPT_AT_ONCE = 8192
-"""A killed evaluation loses at most this many sentences."""
+_KEPT_AT_ONCE = 8192  # A killed evaluation loses at most this many sentences
 
 
 def encode_sentences(

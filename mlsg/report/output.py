@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from mlsg.evaluate.results import Differences, Scores, SeedScores
 
 STDOUT = "-"
-_NAMED_SETS = 6
-"""Sets that were not available and are named on the screen."""
+_NAMED_SETS = 6  # sets that were not available and are named on the screen
 
 
 def print_sentences(artefact: Artefact) -> None:

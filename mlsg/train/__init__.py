@@ -99,8 +99,7 @@ class TrainJob:
     dev: LocatedSet | None
     hub: Hub
     workspace: Workspace
-    gpu_processes: int = 1
-    """How many processes with a GPU each train together."""
+    gpu_processes: int = 1  # how many processes with a GPU each train together
 
     @property
     def base_revision(self) -> str:

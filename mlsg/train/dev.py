@@ -44,10 +44,8 @@ _SAMPLE = 256
 class Measurement:
     """What a probe saw."""
 
-    dev: float | None
-    """Spearman of cosine and score; None without a dev set, or where no order can be told."""
-    random_cosine: float
-    """Mean cosine over all pairs of different sentences."""
+    dev: float | None  # spearman of cosine and score; None without a dev set, or where no order can be told
+    random_cosine: float  # mean cosine over all pairs of different sentences
 
 
 @dataclass(frozen=True)
@@ -55,14 +53,12 @@ class Probe:
     """Distinct sentences, and the pairs of them that have a score."""
 
     text: TokenisedText
-    rows: NDArray[np.int64]
-    """(n,) the distinct sentences."""
+    rows: NDArray[np.int64]  # (n,) the distinct sentences
     first: NDArray[np.int64]
     """(p,) for each pair, the place of its first sentence in `rows`; without a dev set there are no pairs."""
     second: NDArray[np.int64]
     scores: NDArray[np.float64]
-    group: ProcessGroup = SINGLE_PROCESS
-    """Over whom the sentences are shared out; all get the same numbers."""
+    group: ProcessGroup = SINGLE_PROCESS  # over whom the sentences are shared out; all get the same numbers
 
     def measure(self, backbone: Backbone, encoder: EncoderSettings, precision: str) -> Measurement:
         """Encode every distinct sentence once, with a backbone that is `Backbone.for_measuring`.

@@ -35,8 +35,7 @@ _PATIENT = timedelta(days=365)
 """Where processes may wait for each other without a bound: for a lock, for text or views that one host has already."""
 _GRACE_SECONDS = 5.0
 """A broken connection follows when another process dies: the launcher, which ends the others, names the cause."""
-_BUCKET = 32 * 2**20
-"""Numbers sent in one call, 128 MiB of float32: what a copy of the gradients may take at most."""
+_BUCKET = 32 * 2**20  # numbers sent in one call, 128 MiB of float32: what a copy of the gradients may take at most
 
 
 @dataclass(frozen=True)
@@ -46,10 +45,8 @@ class ProcessGroup:
     rank: int = 0
     size: int = 1
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    patient: dist.ProcessGroup | None = None
-    """For objects: an exchange that may take any time."""
-    quiet: bool = False
-    """Whether another process, started by the same launcher, tells people what all of them raise."""
+    patient: dist.ProcessGroup | None = None  # for objects: an exchange that may take any time
+    quiet: bool = False  # whether another process, started by the same launcher, tells people what all of them raise
 
     @property
     def is_main(self) -> bool:

@@ -34,28 +34,22 @@ from mlsg.train.optimiser import GradientCache, adamw, learning_rate, make_momen
 from mlsg.train.schedule import Plan, draw_below, order, seed_of
 from mlsg.train.text import TokenisedText
 
-_LOOK_EVERY = 10
-"""Steps between two looks at the losses: each look waits for the device."""
-_DISK_SPEED = 1e9
-"""Bytes a second, assumed before one checkpoint has shown it."""
+_LOOK_EVERY = 10  # steps between two looks at the losses: each look waits for the device
+_DISK_SPEED = 1e9  # bytes a second, assumed before one checkpoint has shown it
 
 
 @dataclass
 class State:
     """All that a checkpoint holds beside tensors."""
 
-    step: int = 0
-    """Steps done."""
-    losses: float = 0.0
-    """Sum of the losses since the last measurement, and over how many steps."""
+    step: int = 0  # steps done
+    losses: float = 0.0  # sum of the losses since the last measurement, and over how many steps
     steps_of_losses: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
     """One entry a measurement: step, mean loss since the one before, dev, random_cosine."""
     best_step: int = 0
-    best_dev: float | None = None
-    """Best of the measurements after step 0: what is saved has always been trained."""
-    without_best: int = 0
-    """Measurements since the best one."""
+    best_dev: float | None = None  # best of the measurements after step 0: what is saved has always been trained
+    without_best: int = 0  # measurements since the best one
 
 
 @dataclass(frozen=True)

@@ -39,8 +39,7 @@ class Plan:
     sentences: int
     batch_size: int
     epochs: int
-    max_steps: int
-    """0: no bound."""
+    max_steps: int  # 0: no bound
 
     @property
     def steps(self) -> int:

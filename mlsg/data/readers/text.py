@@ -19,8 +19,7 @@ from typing import IO, NamedTuple, cast
 
 from mlsg.errors import DataError
 
-BROKEN = (lzma.LZMAError, EOFError, zlib.error, OSError)
-"""What a damaged file raises while it is read."""
+BROKEN = (lzma.LZMAError, EOFError, zlib.error, OSError)  # what a damaged file raises while it is read
 
 _BOM = "\ufeff"
 _BLOCK = 1 << 17  # bytes read at once: lines are decoded together, which is several times as fast as one by one
