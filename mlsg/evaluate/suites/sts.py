@@ -224,5 +224,5 @@ class _Evaluation:
             skipped=self.selection.skipped,
             settings=table_of(self.settings),
             versions=artefact.manifest.get("versions", {}),  # none while it is being made
-            seconds=artefact.seconds,  # of the work, not of finding it done
+            seconds=artefact.manifest.get("seconds", 0.0),  # of the work, not of finding it done
         )
