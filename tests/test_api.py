@@ -92,10 +92,10 @@ def test_sentences_are_given_by_their_folder_or_are_those_prepared_last(folder: 
 
 def test_an_encoder_is_evaluated_by_its_folder_as_by_the_object(folder: Path, here: dict[str, str]) -> None:
     made = next(folder.glob("work/encoders/[!.]*"))
-    by_object = mlsg.evaluate(mlsg.Encoder.load(made), "aa", eval__resamples=100, **here)
+    by_object = mlsg.evaluate(mlsg.Encoder.from_pretrained(made), "aa", eval__resamples=100, **here)
     by_folder = mlsg.evaluate(made, ["aa"], resamples=100, **here)
     assert by_object.to_dict()["sets"] == by_folder.to_dict()["sets"]
-    never_saved = mlsg.Encoder(mlsg.Encoder.load(made).backbone, "mean")
+    never_saved = mlsg.Encoder(mlsg.Encoder.from_pretrained(made).backbone, "mean")
     with pytest.raises(SettingError, match=r"never saved; call encoder\.save_pretrained"):
         mlsg.evaluate(never_saved, ["aa"], **here)
 

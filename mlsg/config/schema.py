@@ -162,11 +162,7 @@ def read_corpus(name: str, table: Mapping[str, Any], *, code: str, root: str, wh
 def _files(
     table: Mapping[str, Any], columns: tuple[str, ...], where: str, text_reader: str = "delimited"
 ) -> tuple[Files, ...]:
-    """One for each path, or for all of `parallel`.
-
-    What the table does not say, the suffix does: `pairs.csv.xz` is comma-separated and quoted; there is a header where
-    columns have names.
-    """
+    """One for each path, or one for all of `parallel`; the suffix and the columns say what the table does not."""
     named = table.get("files", [])
     paths = [named] if isinstance(named, str) else named
     if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
@@ -193,10 +189,8 @@ def _check_columns(files: Files, where: str) -> None:
     numbers = [column for column in files.columns if isinstance(column, int)]
     names = [column for column in files.columns if isinstance(column, str)]
     names += [column for column in files.where if not column.isdigit()]
-    if files.separator:
-        wanted = ["the cell of both sentences", "score"]
-    else:
-        wanted = ["sentence 1", "sentence 2", "score"][: 2 if parallel else 3]
+    cells = ["the cell of both sentences", "score"] if files.separator else ["sentence 1", "sentence 2", "score"]
+    wanted = cells[:2] if parallel else cells
     paths_remedy = "name the sentences' file (or one for each side) and the scores' file"
     where_remedy = "use it with delimited, json, jsonl, xml, parquet"
     for wrong, problem, remedy in (
