@@ -1,9 +1,8 @@
 """Which texts have been seen before, in 16 bytes each (23 to 46 with the room that a hash table needs).
 
 A text is known by its 128-bit digest (`mlsg.text.filter.digests`): among 10 million texts the chance that any two
-different ones are taken for the same is below 1e-24. The digests are in an open-addressing table of two flat arrays,
-filled and searched a batch at a time, so that 10 million texts take 256 MiB (half as much again while the table
-doubles) and no Python object stays.
+different ones are taken for the same is below 1e-24. The digests are in an open-addressing table, filled and searched a
+batch at a time: 10 million take 256 MiB (half as much again while the table doubles), and no Python object stays.
 """
 
 from __future__ import annotations
