@@ -55,17 +55,9 @@ def compare(a: Scores, b: Scores) -> Differences:
         if drawn[0] is not None and drawn[1] is not None:
             both[score.set] = (drawn[0], drawn[1])
             difference = drawn[0] - drawn[1]
-        sets.append(
-            SetDifference(
-                score.set,
-                score.languages,
-                score.pairs,
-                score.spearman,
-                other.spearman,
-                difference.value if difference else None,
-                difference.interval if difference else None,
-            )
-        )
+        found = (difference.value, difference.interval) if difference else (None, None)
+        both_scores = (score.spearman, other.spearman)
+        sets.append(SetDifference(score.set, score.languages, score.pairs, *both_scores, *found))
     primary = [both[name] for name in a.primaries.values() if name in both]
     mean_gain = _gain(mean_difference(*zip(*primary, strict=True))) if len(primary) > 1 else None
     return Differences(a.encoder, b.encoder, a.primaries, sets, mean_gain)

@@ -276,17 +276,7 @@ class SeedScores:
                 _json({**{name: getattr(each, name) for name in shown}, "spread": self.spreads.get(each.set)})
                 for each in self.means.sets
             ],
-            "mean": None
-            if mean is None
-            else _json(
-                {
-                    "languages": mean.languages,
-                    "spearman": mean.spearman,
-                    "interval": mean.interval,
-                    "spread": self.spread,
-                    "gains": {role: asdict(gain) for role, gain in mean.gains.items()},
-                }
-            ),
+            "mean": None if mean is None else _json({**asdict(mean), "spread": self.spread}),
         }
 
 

@@ -89,8 +89,7 @@ class Backbone(nn.Module):
 
     def last_state(self, input_ids: Tensor, attention_mask: Tensor, position_ids: Tensor | None = None) -> Tensor:
         """The last layer's output (b, t, d); the others are not kept."""
-        output = self._run(input_ids, attention_mask, position_ids, all_layers=False)
-        state: Tensor = output.last_hidden_state
+        state: Tensor = self._run(input_ids, attention_mask, position_ids, all_layers=False).last_hidden_state
         return state
 
     def states_of(self, packed: Packed) -> tuple[Tensor, ...]:
@@ -150,14 +149,14 @@ class Backbone(nn.Module):
             return copied
         _keep_layers(copied.model, self.layers, layers)
         copied.layers = layers
-        problem = f"layer {layers} of {self.name} cannot be taken out as a model of {layers} layers"
+        reason = None
         try:
-            agrees = _agrees(copied, self)
+            if _agrees(copied, self):
+                return copied
         except Exception as error:  # DeBERTa's code cannot run without a layer, others may not run with fewer
-            raise ModelError(problem, "pool from the last layer") from error
-        if not agrees:
-            raise ModelError(problem, "pool from the last layer")
-        return copied
+            reason = error
+        problem = f"layer {layers} of {self.name} cannot be taken out as a model of {layers} layers"
+        raise ModelError(problem, "pool from the last layer") from reason
 
     def _with_model(self, model: nn.Module, **known: Any) -> Backbone:
         """This with another model; `known` are properties that need not be tried again."""
@@ -191,14 +190,8 @@ def read_backbone(located: ModelFolder, *, max_length: int | None = None) -> Bac
     least = tokenizer.num_special_tokens_to_add() + 1
     if shortest < least:
         raise ModelError(f"{located.name} takes {shortest} tokens, too few for a word", f"set {least} or more")
-    backbone = Backbone(
-        model,
-        tokenizer,
-        max_length=shortest,
-        lower_case=declared.lower_case,
-        name=located.name,
-        revision=located.revision,
-    ).eval()
+    where = {"name": located.name, "revision": located.revision}
+    backbone = Backbone(model, tokenizer, max_length=shortest, lower_case=declared.lower_case, **where).eval()
     _check_vectors(backbone)
     return backbone
 
@@ -219,10 +212,8 @@ def _check_vectors(backbone: Backbone) -> None:
     FNet and ConvBERT mix padding into sentences: their vectors would depend on what they are computed beside.
     """
     ids, mask = backbone.tokenize(["1", "1 2 3 4 5 6 7 8 9"]).batch([0, 1])
-    beside, alone = (
-        backbone.last_state(ids, mask)[0],
-        backbone.last_state(ids[:1, mask[0] == 1], mask[:1, mask[0] == 1])[0],
-    )
+    own = mask[0] == 1
+    beside, alone = backbone.last_state(ids, mask)[0], backbone.last_state(ids[:1, own], mask[:1, own])[0]
     if not alone.isfinite().all():
         raise ModelError(f"{backbone.name} gives vectors that are not finite", "use an undamaged model")
     if not torch.allclose(alone, beside[: len(alone)], rtol=1e-3, atol=1e-3 * float(alone.abs().max())):

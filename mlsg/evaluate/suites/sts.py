@@ -103,18 +103,14 @@ class _Evaluation:
         """The finished scores beside these bases. Raises BaseUnavailableError where they have to be loaded in vain."""
         encoder, settings, located = self.encoder, self.settings, self.selection.located
         languages = sorted({code for each in located for code in each.pair_set.languages})
+        described = ("name", "base", "objective", "key", "pooling", "layer")
         request = Request(
             stage="scores",
             format=FORMAT,
             name=encoder.label,
             settings={
-                "encoder": {
-                    name: getattr(encoder, name) for name in ("name", "base", "objective", "key", "pooling", "layer")
-                },
-                "suite": settings.suite,
-                "precision": settings.precision,
-                "resamples": settings.resamples,
-                "seed": settings.seed,
+                "encoder": {name: getattr(encoder, name) for name in described},
+                **{name: getattr(settings, name) for name in ("suite", "precision", "resamples", "seed")},
                 "primaries": dict(self.selection.primaries),
                 "transductive": self.transductive,
                 "spaced": {code: is_spaced(code, self.context.catalog) for code in languages},
@@ -214,11 +210,11 @@ class _Evaluation:
         )
 
     def _scores(self, artefact: Artefact, entry: EncoderEntry, sets: list[SetScore], mean: MeanScore | None) -> Scores:
+        asked = (self.settings.suite, self.selection.primaries)
         return Scores(
             artefact,
             entry,
-            self.settings.suite,
-            self.selection.primaries,
+            *asked,
             sets,
             mean,
             skipped=self.selection.skipped,
