@@ -8,8 +8,7 @@
 
 A stage that was run before with the same settings is found in the workspace and not run again. Settings are given by
 their own names, or as `section__name`; `mlsg show zero_shot` lists them. `workspace`, `data_root` and `langs_dir` are
-the options of the command line, with the same defaults. The functions named `run_...`, and those below them, work on
-a recipe and a context. Importing this file does not import torch.
+the options of the command line, with the same defaults. Importing this file does not import torch.
 """
 
 from __future__ import annotations
@@ -22,9 +21,8 @@ from typing import TYPE_CHECKING, Any
 from mlsg import objectives
 from mlsg.cache.artefact import Artefact, open_artefact
 from mlsg.cache.explain import DryRunWorkspace, NotBuiltError, explain_built, explain_missing
-from mlsg.config.names import full_name
 from mlsg.config.recipes import DEFAULT_RECIPE, SECTIONS, Recipe, changed_recipe
-from mlsg.config.settings import setting_names
+from mlsg.config.settings import full_name, setting_names
 from mlsg.context import Context, Paths, open_context, paths_of
 from mlsg.errors import SettingError
 from mlsg.evaluate import compare, suites
@@ -93,8 +91,8 @@ def prepare(
     They come from a declared `corpus`, or from your own files: `source`, in `column` where a file has columns.
     Raises SettingError, DataError for text that cannot be read, HubUnreachableError.
     """
-    given = {"prepare.lang": lang, "prepare.corpus": corpus, "prepare.limit": limit}
-    chosen = _recipe(recipe, settings, ("prepare",), given)
+    given = {"prepare__lang": lang, "prepare__corpus": corpus, "prepare__limit": limit}
+    chosen = _recipe(recipe, settings, ("prepare",), **given)
     context = open_context(workspace, langs_dir, data_root)
     return Sentences(run_prepare(chosen, context, paths_of(source), column))
 
@@ -119,8 +117,8 @@ def train(
     """
     from mlsg.model.encoder import Encoder
 
-    given = {"train.model": None if model is None else str(model), "train.seed": seed}
-    chosen = _recipe(recipe, settings, ("train", "objective", "encoder"), given)
+    base, sections = None if model is None else str(model), ("train", "objective", "encoder")
+    chosen = _recipe(recipe, settings, sections, train__model=base, train__seed=seed)
     context = open_context(workspace, langs_dir, data_root)
     text = _artefact(sentences)
     if text is None and needs_text(chosen):
@@ -144,8 +142,7 @@ def evaluate(
     An `Encoder` is evaluated as it was saved. `pooling` is for a plain transformers model.
     Raises SettingError, ModelError and DataError for what cannot be read, HubUnreachableError.
     """
-    given = {"eval.langs": langs.split(",") if isinstance(langs, str) else langs}
-    chosen = _recipe(recipe, settings, ("eval",), given)
+    chosen = _recipe(recipe, settings, ("eval",), eval__langs=langs.split(",") if isinstance(langs, str) else langs)
     context = open_context(workspace, langs_dir, data_root)
     return run_eval(chosen, context, _source(encoder), pooling)
 
@@ -263,14 +260,12 @@ def last_encoder(context: Context) -> Artefact:
     return artefact
 
 
-def _recipe(
-    name: str, settings: Mapping[str, Any], sections: Collection[str] = (), options: Mapping[str, Any] | None = None
-) -> Recipe:
+def _recipe(name: str, settings: Mapping[str, Any], sections: Collection[str] = (), **options: Any) -> Recipe:
     """The recipe with settings of these `sections` (none: of all), and the `options` that are not None.
 
     What `mlsg.config` cannot check, because it is below the methods, is checked here.
     """
-    settings = {key: value for key, value in (options or {}).items() if value is not None} | dict(settings)
+    settings = {key: value for key, value in options.items() if value is not None} | dict(settings)
     wanted = settings.get("objective.name", settings.get("objective__name"))
     chosen = changed_recipe(name, {} if wanted is None else {"objective.name": wanted}).objective["name"]
     names = {section: setting_names(cls) for section, cls in SECTIONS.items()}
@@ -298,9 +293,10 @@ def _artefact(sentences: Sentences | str | Path | None) -> Artefact | None:
 def _source(encoder: Encoder | str | Path) -> str:
     if isinstance(encoder, str | Path):
         return str(encoder)
-    if encoder.source is None:
+    source: str | None = getattr(encoder, "source", None)
+    if source is None:
         raise SettingError("this encoder was never saved", "call encoder.save_pretrained(folder), evaluate the folder")
-    return encoder.source
+    return source
 
 
 def _check_languages(recipe: Recipe, context: Context) -> None:

@@ -94,9 +94,7 @@ def prepare(
 
 @app.command()
 def train(
-    model: Annotated[
-        str | None, Option(help="Base: hub id, local folder, sentence-transformers folder, or starter.")
-    ] = None,
+    model: Annotated[str | None, Option(help="Base: hub id, folder (sentence-transformers' too), or starter.")] = None,
     lang: Annotated[str | None, Option(help="Train on the last sentences prepared of this language.")] = None,
     seed: Annotated[int | None, Option(help="Seed of every draw.")] = None,
     seeds: Annotated[str | None, Option(help="An encoder for each of several seeds: 1,2,5 or 1-8.")] = None,
@@ -124,16 +122,10 @@ def evaluate(
     langs: Annotated[str | None, Option(help="Languages, as es,ar,tr.")] = None,
     encoder: Annotated[
         list[str] | None,
-        Option(
-            help="Encoder folder or hub id; default: the one trained last. Given twice: their paired difference too."
-        ),
+        Option(help="Folder or hub id; default: the one trained last. Given twice: their paired difference too."),
     ] = None,
-    seeds: Annotated[
-        str | None, Option(help="The encoders like the last one with these seeds, 1,2,5 or 1-8: their means.")
-    ] = None,
-    pooling: Annotated[
-        str | None, Option(help="Pooling of a plain transformers model: cls, mean, max, first_last.")
-    ] = None,
+    seeds: Annotated[str | None, Option(help="Means over encoders like the last one, seeds 1,2,5 or 1-8.")] = None,
+    pooling: Annotated[str | None, Option(help="Of a plain transformers model: cls, mean, max, first_last.")] = None,
     json: JsonOption = None,
     markdown: MarkdownOption = None,
     recipe: RecipeOption = "zero_shot",

@@ -35,11 +35,10 @@ class Language:
             raise SettingError(f"language {self.code} has no corpus", "declare one in its TOML, or give --source")
         if not name:
             return next((corpus for corpus in self.corpora if corpus.default), self.corpora[0])
-        for corpus in self.corpora:
-            if corpus.name == name:
-                return corpus
-        names = [corpus.name for corpus in self.corpora]
-        raise SettingError(f'unknown corpus "{name}" of language {self.code}', nearest(name, names))
+        corpora = {corpus.name: corpus for corpus in self.corpora}
+        if name not in corpora:
+            raise SettingError(f'unknown corpus "{name}" of language {self.code}', nearest(name, corpora))
+        return corpora[name]
 
 
 @dataclass(frozen=True)
@@ -61,10 +60,10 @@ class Catalog:
 
     def pair_set(self, name: str) -> PairSet:
         """The set `name`. Raises SettingError, naming the nearest, when it is not declared."""
-        for pair_set in self.all_sets():
-            if pair_set.name == name:
-                return pair_set
-        raise SettingError(f'unknown pair set "{name}"', nearest(name, [each.name for each in self.all_sets()]))
+        sets = {each.name: each for each in self.all_sets()}
+        if name not in sets:
+            raise SettingError(f'unknown pair set "{name}"', nearest(name, sets))
+        return sets[name]
 
     def sets_of(self, code: str, family: str = "") -> list[PairSet]:
         """The sets that `mlsg eval` takes for a language: primary first, then its own file's, then other languages'.
@@ -75,17 +74,12 @@ class Catalog:
         own = self.language(code).sets
         others = [each for language in self.languages.values() if language.code != code for each in language.sets]
         found = [each for each in (*own, *others) if code in each.languages and family in ("", each.family)]
-        chosen = [each for each in found if each.default]
-        if family and not chosen:
-            chosen = found
+        chosen = [each for each in found if each.default] or (found if family else [])
         return sorted(chosen, key=lambda each: not (each.primary and each.languages[0] == code))
 
     def primary_of(self, code: str) -> PairSet | None:
         """The set that stands for a language: the declared one, or its first monolingual one, or its first; or None."""
-        sets = self.sets_of(code)
-        declared = [each for each in sets if each.primary and each.languages[0] == code]
-        monolingual = [each for each in sets if each.languages == (code, code)]
-        return next(iter([*declared, *monolingual, *sets]), None)
+        return min(self.sets_of(code), key=lambda each: each.languages != (code, code), default=None)
 
 
 def load_catalog(langs_dirs: Sequence[Path] = ()) -> Catalog:

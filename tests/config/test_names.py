@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mlsg import objectives
-from mlsg.config.names import _SAME_MEANING, full_name, suggestion
 from mlsg.config.recipes import SECTIONS
-from mlsg.config.settings import setting_names
+from mlsg.config.settings import _SAME_MEANING, full_name, setting_names, suggestion
 from mlsg.errors import SettingError
 
 _NAMES = {section: setting_names(cls) for section, cls in SECTIONS.items()}
