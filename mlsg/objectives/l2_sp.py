@@ -30,29 +30,19 @@ class L2ToStart:
         """Add the penalty's gradient to `.grad` of each parameter, named as in `towards`; returns the penalty."""
         moved = list(parameters.values())
         fixed = [self.towards[name] for name in parameters]
-        gradients = [_gradient(parameter) for parameter in moved]
+        for parameter in moved:
+            if parameter.grad is None:  # not in the loss: the penalty is all that moves it
+                parameter.grad = torch.zeros_like(parameter)
+        gradients = [parameter.grad for parameter in moved if parameter.grad is not None]
         if all(parameter.is_cuda for parameter in moved):
             differences = torch._foreach_sub(moved, fixed)
             torch._foreach_add_(gradients, differences, alpha=2 * self.strength)
             norms = list(torch._foreach_norm(differences))
         else:  # one after the other: on a CPU the difference is still in the cache when it is used again
-            norms = []
-            for parameter, start, gradient, room in zip(moved, fixed, gradients, _rooms(moved), strict=True):
-                difference = torch.sub(parameter, start, out=room)
+            # all in the same place: memory fresh from the system costs more than the subtraction
+            norms, room = [], moved[0].new_empty(max(parameter.numel() for parameter in moved))
+            for parameter, start, gradient in zip(moved, fixed, gradients, strict=True):
+                difference = torch.sub(parameter, start, out=room[: parameter.numel()].view(parameter.shape))
                 gradient.add_(difference, alpha=2 * self.strength)
                 norms.append(torch.linalg.vector_norm(difference))
         return self.strength * torch.stack(norms).square().sum()
-
-
-def _gradient(parameter: Tensor) -> Tensor:
-    if parameter.grad is None:  # not in the loss: the penalty is all that moves it
-        parameter.grad = torch.zeros_like(parameter)
-    return parameter.grad
-
-
-def _rooms(tensors: list[Tensor]) -> list[Tensor]:
-    """Room for each tensor, all in the same place: memory fresh from the system costs more than the subtraction."""
-    if not tensors:
-        return []
-    room = torch.empty(max(tensor.numel() for tensor in tensors), dtype=tensors[0].dtype, device=tensors[0].device)
-    return [room[: tensor.numel()].view(tensor.shape) for tensor in tensors]

@@ -9,8 +9,7 @@ When to use it: to get a usable [CLS] out of a base with nothing but plain sente
 Where this departs from the authors' released code (recipe `authors_code` follows the code where a setting can):
 views are pooled by maximum as the paper says, not by mean; the guide has no dropout; opt2 keeps all b - 1 negatives;
 base is the mean over 2b terms. Additions of mlsg, off by default: other anchors than [CLS], `mask_duplicates`,
-`view_weighting`, `view_transform`. Without guide dropout a view depends on its sentence alone, so all are computed once
-and kept in the workspace (`stored_views`).
+`view_weighting`, `view_transform`.
 """
 
 from __future__ import annotations
@@ -64,15 +63,12 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.view_weighting != "none" and self.view_pooling != "mean":
-            raise SettingError(
-                f'objective.view_weighting = "{self.view_weighting}" weighs nothing with objective.view_pooling = '
-                f'"{self.view_pooling}"',
-                "weights are for view_pooling = mean",
-            )
+            weighting = f'objective.view_weighting = "{self.view_weighting}"'
+            problem = f'{weighting} weighs nothing with objective.view_pooling = "{self.view_pooling}"'
+            raise SettingError(problem, "weights are for view_pooling = mean")
         if len(set(self.layers)) < len(self.layers) or any(layer < 0 for layer in self.layers):
-            raise SettingError(
-                f"objective.layers is {list(self.layers)}", "name each layer once, 0 being the embedding layer"
-            )
+            what = f"objective.layers is {list(self.layers)}"
+            raise SettingError(what, "name each layer once, 0 being the embedding layer")
 
     @property
     def label(self) -> str:
@@ -91,7 +87,7 @@ class Settings:
             deviation=getattr(context.base.model.config, "initializer_range", 0.02),
             seed=context.seed_of("head"),
         )
-        guide = _guide(context, dropout=self.guide_dropout)
+        guide = context.base.copy_frozen().to(context.device).train(self.guide_dropout)
         return SelfGuided(self, context, guide, view_source(self, context, guide), head)
 
 
@@ -101,13 +97,13 @@ class SelfGuided:
     def __init__(
         self, settings: Settings, context: TrainingContext, guide: Backbone, views: ViewSource, head: nn.Module
     ) -> None:
-        self.settings, self.encoder, self.guide, self.views, self.head = settings, context.encoder, guide, views, head
-        self.parts: Mapping[str, nn.Module] = {"head": head}
         from mlsg.objectives.l2_sp import L2ToStart
 
-        self.regulariser = (
-            L2ToStart(settings.reg_weight, dict(guide.model.named_parameters())) if settings.reg_weight else None
-        )
+        self.settings, self.encoder, self.guide, self.views, self.head = settings, context.encoder, guide, views, head
+        self.layers = len(settings.layers) or guide.layers + 1
+        self.parts: Mapping[str, nn.Module] = {"head": head}
+        fixed = dict(guide.model.named_parameters())
+        self.regulariser = L2ToStart(settings.reg_weight, fixed) if settings.reg_weight else None
 
     def anchors(self, tuned: Backbone, packed: Packed) -> Tensor:
         """(b, d): the tuned copy's vectors, pooled as the encoder's will be."""
@@ -117,29 +113,16 @@ class SelfGuided:
 
     def loss(self, anchors: Tensor, batch: Batch) -> Tensor:
         """The contrastive loss of anchors (b, d): a scalar (section 3.1)."""
-        from mlsg.objectives.nt_xent import LOSSES
-
-        views = self._positives(batch)  # (b, n, d), or (b, d) where one is drawn
-        contrast, shard = LOSSES[self.settings.loss], batch.shard
-        duplicates = shard.own(batch.duplicates) if self.settings.mask_duplicates else None
-        views = shard.gather(views)  # (B, ...), before the head, so that no gradient has to be sent back
-        return contrast(*self._projected(shard.own(anchors), views), self.settings.temperature, duplicates, shard)
-
-    def _projected(self, anchors: Tensor, views: Tensor) -> tuple[Tensor, Tensor]:
-        """Both through the head in one product: its weights are read, and their gradients written, once."""
         import torch
 
-        rows = views.flatten(0, -2)
-        both = self.head(torch.cat([anchors, rows]))
-        return both[: len(anchors)], both[len(anchors) :].unflatten(0, views.shape[:-1])
+        from mlsg.objectives.nt_xent import LOSSES
 
-    def _positives(self, batch: Batch) -> Tensor:
-        """All views for opt3; for the other losses one view a sentence, its layer drawn uniformly at each step."""
-        if self.settings.loss == "opt3":
-            return self.views(batch)
-        return self.views(batch, batch.draw("layer", len(self.views.layers)))
-
-
-def _guide(context: TrainingContext, *, dropout: bool) -> Backbone:
-    guide = context.base.copy_frozen().to(context.device)
-    return guide.train() if dropout else guide.eval()
+        settings, shard = self.settings, batch.shard
+        drawn = None if settings.loss == "opt3" else batch.draw("layer", self.layers)  # uniformly, at each step
+        views = self.views(batch, drawn)  # (b, n, d), or (b, d) where one is drawn
+        views = shard.gather(views)  # (B, ...), before the head, so that no gradient has to be sent back
+        anchors, duplicates = shard.own(anchors), shard.own(batch.duplicates) if settings.mask_duplicates else None
+        # both through the head in one product: its weights are read, and their gradients written, once
+        projected = self.head(torch.cat([anchors, views.flatten(0, -2)]))
+        left, right = projected[: len(anchors)], projected[len(anchors) :].unflatten(0, views.shape[:-1])
+        return LOSSES[settings.loss](left, right, settings.temperature, duplicates, shard)

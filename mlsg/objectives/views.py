@@ -1,15 +1,18 @@
 """Views h(i, k): the pooled hidden layers of the guide, which is the base as it was before training.
 
 Source: Kim, Yoo, Lee, ACL 2021, section 3.1: k = 0 is the output of the embedding layer, pooling is by maximum over all
-tokens, [CLS] and [SEP] included. The authors' released code pools by mean and, because the guide is a sub-module of
-their loss, runs it with dropout on; here dropout is off unless asked for, so that a view depends on its sentence alone.
+tokens, [CLS] and [SEP] included. Without dropout in the guide a view depends on its sentence alone.
+
+Additions of mlsg, off by default: token weights by smooth inverse frequency (S. Arora, Y. Liang, T. Ma: A Simple but
+Tough-to-Beat Baseline for Sentence Embeddings, ICLR 2017, a = 1e-3); whitening of each layer (J. Su et al., 2021,
+arXiv:2103.15316), here symmetric (ZCA), so that a whitened view stays in the coordinates of the anchor.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,22 +25,18 @@ from mlsg.model.fast.dropout import masks_of
 from mlsg.model.fast.packing import Packed, pack, pool_layers, pool_rows
 from mlsg.model.fast.threads import parallel_map
 from mlsg.model.precision import autocast
-from mlsg.model.tokens import Tokens
 from mlsg.objectives.interface import Batch, TrainingText
 
 if TYPE_CHECKING:
     from mlsg.model.backbone import Backbone
 
+_SIF_A = 1e-3
 _TOKENS = 1024
 """Tokens that the guide reads at once where it can choose."""
 
 
 class ViewSource(Protocol):
     """Where views come from: computed on the fly, or looked up by `batch.rows`."""
-
-    @property
-    def layers(self) -> Sequence[int]:
-        """Which layers of the guide are the n views, 0 being the embedding layer's output."""
 
     def __call__(self, batch: Batch, drawn: Sequence[int] | None = None) -> Tensor:
         """(b, n, d), without gradient; with `drawn`, (b, d): for each sentence one of the n."""
@@ -50,11 +49,9 @@ class WholeViews(ViewSource, Protocol):
         """Views (m, n, d) of every distinct sentence of the text, without dropout, some at a time."""
 
 
-def similar_batches(tokens: Tokens, rows: NDArray[np.int64], *, together: bool) -> Iterator[Packed]:
-    """Sentences in batches of about `_TOKENS` tokens each, one after the other."""
-    ends = np.cumsum(tokens.lengths[rows]) // _TOKENS
-    for part in np.split(rows, np.flatnonzero(np.diff(ends)) + 1):
-        yield pack(tokens, part, together=together)
+def longest_first(text: TrainingText) -> NDArray[np.int64]:
+    """Rows of the distinct sentences by length: batches of one length waste nothing."""
+    return text.distinct[np.argsort(-text.tokens.lengths[text.distinct], kind="stable")]
 
 
 @dataclass(frozen=True)
@@ -70,15 +67,6 @@ class GuideViews:
     token_weights: Tensor | None = None
     """(vocabulary,) weight of each token id in a mean."""
 
-    @property
-    def device(self) -> torch.device:
-        """Where the guide is."""
-        return self.guide.device
-
-    def of_layers(self, layers: Sequence[int]) -> GuideViews:
-        """The same of other layers."""
-        return replace(self, layers=layers)
-
     def __call__(self, batch: Batch, drawn: Sequence[int] | None = None) -> Tensor:
         """(b, n, d), or (b, d) of the drawn layers."""
         dropped = self.guide.training  # by sentence, as in the tuned copy
@@ -93,20 +81,21 @@ class GuideViews:
         """Views of every distinct sentence, whatever training does without dropout."""
         training = self.guide.training
         self.guide.eval()
-        tokens = self.text.tokens
-        yield from self.of_rows(self.text.distinct[np.argsort(-tokens.lengths[self.text.distinct], kind="stable")])
+        yield from self.of_rows(longest_first(self.text))
         self.guide.train(training)
 
     def of_rows(self, rows: NDArray[np.int64]) -> Iterator[Tensor]:
-        """Views of some sentences, sorted by length already, a batch after the other."""
-        batches = similar_batches(self.text.tokens, rows, together=self.guide.packs)
-        each = parallel_map if self.device.type == "cpu" else map
-        yield from each(lambda packed: self.of(packed.to(self.device)), batches)
+        """Views of some sentences, sorted by length already, in batches of about `_TOKENS` tokens."""
+        tokens, device, together = self.text.tokens, self.guide.device, self.guide.packs
+        ends = np.cumsum(tokens.lengths[rows]) // _TOKENS
+        batches = (pack(tokens, part, together=together) for part in np.split(rows, np.flatnonzero(np.diff(ends)) + 1))
+        each = parallel_map if device.type == "cpu" else map
+        yield from each(lambda packed: self.of(packed.to(device)), batches)
 
     @torch.no_grad()
     def of(self, packed: Packed) -> Tensor:
         """(b, n, d) of the b sentences in `packed`, in the type that stored views have."""
-        with autocast(self.device, self.precision):
+        with autocast(self.guide.device, self.precision):
             pooled = self._pooled(packed)
         return pooled.to(torch.bfloat16) if self.precision == "bf16" else pooled
 
@@ -130,11 +119,6 @@ class TransformedViews:
     maps: Tensor | None
     """(n, d, d), or None for centring only."""
 
-    @property
-    def layers(self) -> Sequence[int]:
-        """Those of the source."""
-        return self.source.layers
-
     @torch.no_grad()
     def __call__(self, batch: Batch, drawn: Sequence[int] | None = None) -> Tensor:
         """(b, n, d), or (b, d) of the drawn layers, in the type of the means."""
@@ -145,3 +129,36 @@ class TransformedViews:
                 return centred if self.maps is None else torch.einsum("bd,bde->be", centred, self.maps[list(drawn)])
             centred = views - self.means
             return centred if self.maps is None else torch.einsum("bnd,nde->bne", centred, self.maps)
+
+
+def sif_weights(counts: Tensor) -> Tensor:
+    """Token counts (vocabulary,) -> weights a / (a + p), p being the share of a token in the text, in float32."""
+    shares = counts.double() / counts.sum().clamp(min=1)
+    return (_SIF_A / (_SIF_A + shares)).float()
+
+
+def fit_moments(views: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
+    """Batches of views (b, n, d) -> means (n, d) and covariances (n, d, d) over all of them, in float64."""
+    count, total, products = 0, torch.zeros(()), torch.zeros(())
+    for batch in views:
+        layers = batch.double().transpose(0, 1).cpu()  # (n, b, d)
+        count += layers.shape[1]
+        total = total + layers.sum(1)
+        products = products + layers.transpose(1, 2) @ layers
+    means = total / count
+    return means, products / count - means[:, :, None] * means[:, None, :]
+
+
+def whitening(covariances: Tensor, shrinkage: float) -> Tensor:
+    """Covariances (n, d, d) -> symmetric maps W (n, d, d) with W C' W = 1, where C' = (1 - s) C + s (trace C / d) 1.
+
+    `shrinkage` s in (0, 1] bounds how much a direction of little variance is blown up. A layer without any variance is
+    left as it is.
+    """
+    identity = torch.eye(covariances.shape[-1], dtype=covariances.dtype)
+    scale = covariances.diagonal(dim1=1, dim2=2).mean(1)[:, None, None]  # (n, 1, 1)
+    shrunk = torch.where(scale > 0, (1 - shrinkage) * covariances + shrinkage * scale * identity, identity)
+    values, vectors = torch.linalg.eigh(shrunk)
+    floor = values.amax(1, keepdim=True) * 1e-12  # rounding can leave an eigenvalue a hair below zero
+    maps: Tensor = vectors * values.maximum(floor).rsqrt()[:, None, :] @ vectors.transpose(1, 2)
+    return maps

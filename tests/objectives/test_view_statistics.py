@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mlsg.objectives.view_statistics import fit_moments, sif_weights, whitening
+from mlsg.objectives.views import fit_moments, sif_weights, whitening
 
 
 def test_sif_weights_are_a_over_a_plus_p() -> None:
