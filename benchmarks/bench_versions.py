@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -23,7 +24,6 @@ from benchmarks.machine import describe
 from benchmarks.ratio import Comparison, take_turns, timed
 
 _HERE = Path(__file__).resolve().parents[1]
-_FEW = 4
 _ENCODE = """
 import sys, time
 from mlsg import Encoder
@@ -62,20 +62,11 @@ class Side:
         return str(self.folder / f"workspace-{len(list(self.folder.iterdir()))}")
 
 
-def step(side: Side, base: Path, precision: str, steps: int) -> float:
-    """Seconds of a training step: two trainings of a few and of more steps, the difference divided."""
-    fixed = ["--model", str(base), "--workspace", str(side.folder / "training")]
-    fixed += [f"--set=train.{text}" for text in (f"precision={precision}", "dev=none", "collapse_above=1")]
-    seed = f"--seed={1 + len(list(side.folder.iterdir()))}"
-    (side.folder / f"step{seed}").touch()
-    few, more = (side.mlsg("train", *fixed, seed, f"--set=train.max_steps={n}") for n in (_FEW, _FEW + steps))
-    return max(1e-9, more - few) / steps
-
-
-def prepare_training(side: Side, source: Path, base: Path) -> None:
-    """Sentences and stored views, which every timed training shares."""
-    where = ["--workspace", str(side.folder / "training")]
-    side.mlsg("prepare", "--source", str(source), "--set=prepare.drop_evaluation=false", *where)
+def step(side: Side, shape: str, precision: str) -> float:
+    """Seconds of a training step, as the checkout's own benchmark of steps says."""
+    package = "benchmarks" if (side.checkout / "benchmarks").is_dir() else "tests.benchmarks"
+    said = side.run("-m", f"{package}.bench_step", "--shape", shape, "--precision", precision, "--pairs", "3")
+    return float(re.findall(r"mlsg ([0-9.e-]+) s", said)[0])
 
 
 def encode(side: Side, base: Path, source: Path, precision: str) -> float:
@@ -83,19 +74,15 @@ def encode(side: Side, base: Path, source: Path, precision: str) -> float:
     return float(side.run("-c", _ENCODE, str(base), str(source), precision))
 
 
-def jobs(sides: Mapping[str, Side], shape: str, folder: Path, steps: int) -> dict[str, Callable[[Side], float]]:
+def jobs(shape: str, folder: Path) -> dict[str, Callable[[Side], float]]:
     """What is timed, by name."""
     base = material.base_folder(shape, folder)
-    texts = material.sentences(2000)
-    source, some = folder / "sentences.txt", folder / "some.txt"
-    source.write_text("\n".join(texts) + "\n", encoding="utf-8")
-    some.write_text("\n".join(texts[:256]) + "\n", encoding="utf-8")
-    for side in sides.values():
-        prepare_training(side, source, base)
-    data = material.shared_data()
+    some = folder / "sentences.txt"
+    some.write_text("\n".join(material.sentences(256)) + "\n", encoding="utf-8")
+    data = material.data_root()
     found: dict[str, Callable[[Side], float]] = {"mlsg --help": lambda side: side.mlsg("--help")}
     for precision in ("bf16", "float32"):
-        found[f"training step, {shape}, {precision}"] = partial(step, base=base, precision=precision, steps=steps)
+        found[f"training step, {shape}, {precision}"] = partial(step, shape=shape, precision=precision)
         found[f"encode 256 sentences, {shape}, {precision}"] = partial(
             encode, base=base, source=some, precision=precision
         )
@@ -112,7 +99,6 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("other", type=Path, help="another checkout of mlsg")
     parser.add_argument("--shape", choices=["mbert", "starter", "tiny"], default="mbert")
     parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--only", default="", help="jobs whose name holds this")
     given = parser.parse_args(arguments)
     print(describe())
@@ -121,7 +107,7 @@ def main(arguments: list[str] | None = None) -> None:
         sides = {"ours": Side(_HERE, folder / "ours"), "theirs": Side(given.other.resolve(), folder / "theirs")}
         for side in sides.values():
             side.folder.mkdir()
-        for name, job in jobs(sides, given.shape, folder, given.steps).items():
+        for name, job in jobs(given.shape, folder).items():
             if given.only in name:
                 print(compared(job, sides, given.pairs).line(name, "this checkout", "the other"), flush=True)
 

@@ -14,7 +14,7 @@ from statistics import median
 from benchmarks import material
 from benchmarks.ratio import Comparison, take_turns
 from benchmarks.sides import Lanes, Task
-from mlsg.train import CheckpointPolicy
+from mlsg.train.loop import Run
 
 _BATCH = 16
 _DEV_EVERY = 50
@@ -156,11 +156,11 @@ def _evaluations(mine: Lanes, theirs: Lanes, sizes: Sizes) -> Comparison:
 
 def _checkpoints(seconds: float, cost: float, size: int) -> int:
     """How many checkpoints a training of `seconds` writes."""
-    steps, checkpoints, clock, written = whole_steps(), CheckpointPolicy(), 0.0, 0
-    due = checkpoints.seconds_before_first(size)
-    for _ in range(steps // checkpoints.save_steps):
-        clock += seconds * checkpoints.save_steps / steps
+    steps, clock, written = whole_steps(), 0.0, 0
+    due = size / 1e9 / Run.max_save_share
+    for _ in range(steps // Run.save_steps):
+        clock += seconds * Run.save_steps / steps
         if clock >= due:
             written, clock = written + 1, clock + cost
-            due = clock + checkpoints.seconds_after(cost)
+            due = clock + cost / Run.max_save_share
     return written

@@ -18,7 +18,7 @@ from benchmarks.bases import measure, shown
 from benchmarks.layers import between, layer_vectors, random_cosines
 from benchmarks.material import data_root
 from mlsg.context import Context, open_context
-from mlsg.evaluate.results import points
+from mlsg.report.tables import points
 
 _COLUMNS = ("base", "cls", "mean", "tuned", "over cls", "over mean", "anisotropy", "layers")
 

@@ -11,6 +11,7 @@ vectors = encoder.encode(["Bir cümle.", "Başka bir cümle."])     # float32 (n
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -23,47 +24,34 @@ if TYPE_CHECKING:
 __all__ = ["Encoder", "__version__", "evaluate", "load_recipe", "prepare", "train"]
 
 
-def __getattr__(name: str) -> Any:
-    """Resolve a public name when it is first asked for, so that `import mlsg` brings no torch."""
-    if name == "Encoder":
-        from mlsg.model.encoder import Encoder
+def _lazy(module: str, name: str) -> property:
+    def value(_: ModuleType) -> Any:
+        return getattr(import_module(module), name)
 
-        return Encoder
-    if name == "load_recipe":
-        from mlsg.api import load_recipe
+    def kept(_: ModuleType, module: ModuleType) -> None:
+        """Python sets each imported submodule on its package; here the function stays."""
 
-        return load_recipe
-    if name == "__version__":
+    return property(value, kept)
+
+
+class _Package(ModuleType):
+    """Public names are resolved when they are first asked for, so that `import mlsg` brings no torch.
+
+    `mlsg.train` is the function, whether or not the submodule of that name, which holds the stage, has been imported:
+    a property comes before an attribute. The modules are reached by `from mlsg.train import ...` and in `sys.modules`.
+    """
+
+    prepare, train, evaluate = _lazy("mlsg.api", "prepare"), _lazy("mlsg.api", "train"), _lazy("mlsg.api", "evaluate")
+    load_recipe, Encoder = _lazy("mlsg.api", "load_recipe"), _lazy("mlsg.model.encoder", "Encoder")
+
+    @property
+    def __version__(self) -> str:
         from importlib import metadata
 
         try:
             return metadata.version("mlsg")
         except metadata.PackageNotFoundError:
             return "0+clone"
-    raise AttributeError(f"module 'mlsg' has no attribute {name!r}")
-
-
-def _stage(name: str) -> property:
-    def function(_: ModuleType) -> Any:
-        from mlsg import api
-
-        return getattr(api, name)
-
-    def kept(_: ModuleType, module: ModuleType) -> None:
-        """Python sets each imported submodule on its package; here the function stays."""
-
-    return property(function, kept)
-
-
-class _Package(ModuleType):
-    """`mlsg.train` is the function, whether or not the submodule of that name has been imported.
-
-    Submodules `prepare`, `train` and `evaluate` hold the stages. Without this, importing one of them would replace the
-    function by the module, depending on what was imported before. A property comes before an attribute of that name.
-    The modules are reached by `from mlsg.train import ...` and in `sys.modules`, never as attributes.
-    """
-
-    prepare, train, evaluate = _stage("prepare"), _stage("train"), _stage("evaluate")
 
 
 sys.modules[__name__].__class__ = _Package

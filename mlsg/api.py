@@ -25,10 +25,10 @@ from mlsg.cache.explain import DryRunWorkspace, NotBuiltError, explain_built, ex
 from mlsg.config.names import full_name
 from mlsg.config.recipes import DEFAULT_RECIPE, SECTIONS, Recipe, changed_recipe
 from mlsg.config.settings import setting_names
-from mlsg.context import Context, open_context
+from mlsg.context import Context, Paths, open_context, paths_of
 from mlsg.errors import SettingError
+from mlsg.evaluate import compare, suites
 from mlsg.evaluate import evaluate as evaluate_stage
-from mlsg.evaluate import suites
 from mlsg.evaluate.over_seeds import encoders_of_seeds, over_seeds
 from mlsg.prepare import STAGE, stream_sentences
 from mlsg.prepare import prepare as prepare_stage
@@ -37,10 +37,8 @@ from mlsg.train import train_seeds
 
 if TYPE_CHECKING:
     from mlsg.evaluate import Scores
-    from mlsg.evaluate.results import SeedScores
+    from mlsg.evaluate.results import Differences, SeedScores
     from mlsg.model.encoder import Encoder
-
-Paths = str | Path | Sequence[str | Path]
 
 
 @dataclass(frozen=True, repr=False)
@@ -74,7 +72,7 @@ def load_recipe(name: str = DEFAULT_RECIPE, /, **settings: Any) -> Recipe:
 
     Raises SettingError for an unknown recipe or setting, a wrong type, and settings that contradict one another.
     """
-    return _recipe(name, settings, ())
+    return _recipe(name, settings)
 
 
 def prepare(
@@ -96,9 +94,9 @@ def prepare(
     Raises SettingError, DataError for text that cannot be read, HubUnreachableError.
     """
     given = {"prepare.lang": lang, "prepare.corpus": corpus, "prepare.limit": limit}
-    chosen = _recipe(recipe, _given(given, settings), ("prepare",))
-    context = _context(workspace, data_root, langs_dir)
-    return Sentences(run_prepare(chosen, context, _paths(source), column))
+    chosen = _recipe(recipe, settings, ("prepare",), given)
+    context = open_context(workspace, langs_dir, data_root)
+    return Sentences(run_prepare(chosen, context, paths_of(source), column))
 
 
 def train(
@@ -122,12 +120,12 @@ def train(
     from mlsg.model.encoder import Encoder
 
     given = {"train.model": None if model is None else str(model), "train.seed": seed}
-    chosen = _recipe(recipe, _given(given, settings), ("train", "objective", "encoder"))
-    context = _context(workspace, data_root, langs_dir)
+    chosen = _recipe(recipe, settings, ("train", "objective", "encoder"), given)
+    context = open_context(workspace, langs_dir, data_root)
     text = _artefact(sentences)
     if text is None and needs_text(chosen):
         text = last_sentences(context)
-    return Encoder.load(run_train(chosen, context, text, processes).folder)
+    return Encoder.from_pretrained(run_train(chosen, context, text, processes).folder)
 
 
 def evaluate(
@@ -147,8 +145,8 @@ def evaluate(
     Raises SettingError, ModelError and DataError for what cannot be read, HubUnreachableError.
     """
     given = {"eval.langs": langs.split(",") if isinstance(langs, str) else langs}
-    chosen = _recipe(recipe, _given(given, settings), ("eval",))
-    context = _context(workspace, data_root, langs_dir)
+    chosen = _recipe(recipe, settings, ("eval",), given)
+    context = open_context(workspace, langs_dir, data_root)
     return run_eval(chosen, context, _source(encoder), pooling)
 
 
@@ -184,8 +182,7 @@ def run_train_last(
 def run_recipe(recipe: Recipe, context: Context, processes: int = 1) -> Scores:
     """All stages of a recipe; text is prepared only where the objective trains on it. Raises SettingError."""
     if recipe.pretrain is not None:
-        problem = f"recipe {recipe.name} is for mlsg starter build"
-        raise SettingError(problem, "run it so, or name another recipe (mlsg show lists them)")
+        raise SettingError(f"recipe {recipe.name} is for mlsg starter build", "name another recipe (mlsg show)")
     sentences = run_prepare(recipe, context) if needs_text(recipe) else None
     return run_eval(recipe, context, run_train(recipe, context, sentences, processes))
 
@@ -199,11 +196,15 @@ def run_eval(recipe: Recipe, context: Context, encoder: str | Artefact, pooling:
 
 def run_eval_named(
     recipe: Recipe, context: Context, encoders: Sequence[str], pooling: str | None = None
-) -> list[Scores]:
-    """Scores of each named encoder, or of the one trained last; an unknown language is an error before all else."""
+) -> tuple[list[Scores], list[Differences]]:
+    """Scores of each named encoder, or of the one trained last, and the first one's differences from each other one.
+
+    An unknown language is an error before all else.
+    """
     _check_languages(recipe, context)
     named: Sequence[str | Artefact] = encoders or [last_encoder(context)]
-    return [run_eval(recipe, context, each, pooling) for each in named]
+    scores = [run_eval(recipe, context, each, pooling) for each in named]
+    return scores, [compare(scores[0], other) for other in scores[1:]]
 
 
 def run_eval_seeds(recipe: Recipe, context: Context, seeds: Sequence[int]) -> SeedScores:
@@ -235,9 +236,7 @@ def explain_last(context: Context) -> Iterator[str]:
     workspace = context.workspace
     found = [artefact for role in ("prepare", "train", "eval") if (artefact := workspace.last(role))]
     if not found:
-        raise SettingError(
-            f"no artefacts in {workspace.root}", "run mlsg prepare, or name a recipe: mlsg explain zero_shot"
-        )
+        raise SettingError(f"no artefacts in {workspace.root}", "run mlsg prepare, or mlsg explain zero_shot")
     for artefact in found:
         yield from explain_built(artefact, workspace)
 
@@ -251,10 +250,8 @@ def last_sentences(context: Context, lang: str | None = None) -> Artefact:
     """The last prepared sentences (of a language). Raises SettingError when there are none."""
     artefact = context.workspace.last(f"prepare:{lang}" if lang else "prepare")
     if artefact is None:
-        raise SettingError(
-            f"no prepared sentences{f' of {lang}' if lang else ''} in {context.workspace.root}",
-            f"run: mlsg prepare --lang {lang or 'en'}",
-        )
+        problem = f"no prepared sentences{f' of {lang}' if lang else ''} in {context.workspace.root}"
+        raise SettingError(problem, f"run: mlsg prepare --lang {lang or 'en'}")
     return artefact
 
 
@@ -266,11 +263,14 @@ def last_encoder(context: Context) -> Artefact:
     return artefact
 
 
-def _recipe(name: str, settings: Mapping[str, Any], sections: Collection[str]) -> Recipe:
-    """The recipe with settings of these `sections` (none: of all), given as `mlsg.config.names.full_name` reads them.
+def _recipe(
+    name: str, settings: Mapping[str, Any], sections: Collection[str] = (), options: Mapping[str, Any] | None = None
+) -> Recipe:
+    """The recipe with settings of these `sections` (none: of all), and the `options` that are not None.
 
     What `mlsg.config` cannot check, because it is below the methods, is checked here.
     """
+    settings = {key: value for key, value in (options or {}).items() if value is not None} | dict(settings)
     wanted = settings.get("objective.name", settings.get("objective__name"))
     chosen = changed_recipe(name, {} if wanted is None else {"objective.name": wanted}).objective["name"]
     names = {section: setting_names(cls) for section, cls in SECTIONS.items()}
@@ -286,21 +286,6 @@ def _recipe(name: str, settings: Mapping[str, Any], sections: Collection[str]) -
     return recipe
 
 
-def _given(options: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that were given, and the settings."""
-    return {**{name: value for name, value in options.items() if value is not None}, **settings}
-
-
-def _context(workspace: str | Path | None, data_root: str | Path | None, langs_dir: Paths) -> Context:
-    return open_context(
-        Path(workspace) if workspace else None, _paths(langs_dir), Path(data_root) if data_root else None
-    )
-
-
-def _paths(given: Paths) -> list[Path]:
-    return [Path(given)] if isinstance(given, str | Path) else [Path(each) for each in given]
-
-
 def _artefact(sentences: Sentences | str | Path | None) -> Artefact | None:
     if sentences is None or isinstance(sentences, Sentences):
         return None if sentences is None else sentences.artefact
@@ -313,12 +298,9 @@ def _artefact(sentences: Sentences | str | Path | None) -> Artefact | None:
 def _source(encoder: Encoder | str | Path) -> str:
     if isinstance(encoder, str | Path):
         return str(encoder)
-    source = getattr(encoder, "source", None)
-    if source is None:
-        raise SettingError(
-            "this encoder was never saved", "call encoder.save_pretrained(folder) and evaluate the folder"
-        )
-    return str(source)
+    if encoder.source is None:
+        raise SettingError("this encoder was never saved", "call encoder.save_pretrained(folder), evaluate the folder")
+    return encoder.source
 
 
 def _check_languages(recipe: Recipe, context: Context) -> None:

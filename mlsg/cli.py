@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Argument, Option
 
 from mlsg.config.resources import DEFAULT_WORKSPACE
 from mlsg.exit_codes import exit_code_of
@@ -27,25 +28,18 @@ app = typer.Typer(
 starter = typer.Typer(help="The embedded base: how it is made.", no_args_is_help=True)
 app.add_typer(starter, name="starter")
 
-WorkspaceOption = Annotated[
-    Path, typer.Option("--workspace", envvar="MLSG_WORKSPACE", help="Where artefacts live.", show_default=True)
-]
+WorkspaceOption = Annotated[Path, Option(envvar="MLSG_WORKSPACE", help="Where artefacts live.")]
 DataRootOption = Annotated[
-    Path | None,
-    typer.Option("--data-root", envvar="MLSG_DATA_ROOT", help="Folder with original files of evaluation sets."),
+    Path | None, Option(envvar="MLSG_DATA_ROOT", help="Folder with original files of evaluation sets.")
 ]
-LangsDirOption = Annotated[
-    list[Path] | None, typer.Option("--langs-dir", help="Folder with your own language TOMLs; may be repeated.")
-]
+LangsDirOption = Annotated[list[Path] | None, Option(help="Folder with your own language TOMLs; may be repeated.")]
 SetOption = Annotated[
-    list[str] | None, typer.Option("--set", help="Change a setting: --set train.batch_size=32; may be repeated.")
+    list[str] | None, Option("--set", help="Change a setting: --set train.batch_size=32; may be repeated.")
 ]
-RecipeOption = Annotated[str, typer.Option("--recipe", help="Recipe whose settings are used (mlsg show lists them).")]
-JsonOption = Annotated[str | None, typer.Option("--json", help="Write the scores as JSON to a file, or - for stdout.")]
-MarkdownOption = Annotated[str | None, typer.Option("--markdown", help="Write the table as Markdown to a file, or -.")]
-ProcessesOption = Annotated[
-    int, typer.Option("--processes", min=1, help="Train on this many processes of this host, on GPUs one each.")
-]
+RecipeOption = Annotated[str, Option(help="Recipe whose settings are used (mlsg show lists them).")]
+JsonOption = Annotated[str | None, Option(help="Write the scores as JSON to a file, or - for stdout.")]
+MarkdownOption = Annotated[str | None, Option(help="Write the table as Markdown to a file, or -.")]
+ProcessesOption = Annotated[int, Option(min=1, help="Train on this many processes of this host, on GPUs one each.")]
 
 
 def _context(workspace: Path, langs_dir: list[Path] | None, data_root: Path | None) -> Context:
@@ -76,20 +70,14 @@ def _seeds(text: str | None, **excluded: object) -> tuple[int, ...]:
 
 @app.command()
 def prepare(
-    lang: Annotated[str | None, typer.Option("--lang", help="Language of the sentences.")] = None,
-    corpus: Annotated[str | None, typer.Option("--corpus", help="A declared corpus (mlsg langs).")] = None,
+    lang: Annotated[str | None, Option(help="Language of the sentences.")] = None,
+    corpus: Annotated[str | None, Option(help="A declared corpus (mlsg langs).")] = None,
     source: Annotated[
         list[Path] | None,
-        typer.Option(
-            "--source", help="Your own file: txt, jsonl, csv, tsv, parquet; also .gz .xz .zst. May be repeated."
-        ),
+        Option(help="Your own file: txt, jsonl, csv, tsv, parquet; also .gz .xz .zst. May be repeated."),
     ] = None,
-    column: Annotated[
-        str, typer.Option("--column", help="Column that holds the text, for json, jsonl, csv, tsv, parquet.")
-    ] = "text",
-    limit: Annotated[
-        int | None, typer.Option("--limit", help="A seeded sample of at most this many sentences.")
-    ] = None,
+    column: Annotated[str, Option(help="Column that holds the text, for json, jsonl, csv, tsv, parquet.")] = "text",
+    limit: Annotated[int | None, Option(help="A seeded sample of at most this many sentences.")] = None,
     recipe: RecipeOption = "zero_shot",
     set_: SetOption = None,
     data_root: DataRootOption = None,
@@ -98,7 +86,7 @@ def prepare(
 ) -> None:
     """Sentences to train on: read, cleaned, free of evaluation sentences."""
     from mlsg.api import run_prepare
-    from mlsg.report.stages import print_sentences
+    from mlsg.report.output import print_sentences
 
     settings = _recipe(recipe, set_, prepare__lang=lang, prepare__corpus=corpus, prepare__limit=limit)
     print_sentences(run_prepare(settings, _context(workspace, langs_dir, data_root), source or (), column))
@@ -107,19 +95,12 @@ def prepare(
 @app.command()
 def train(
     model: Annotated[
-        str | None,
-        typer.Option("--model", help="Base: hub id, local folder, sentence-transformers folder, or starter."),
+        str | None, Option(help="Base: hub id, local folder, sentence-transformers folder, or starter.")
     ] = None,
-    lang: Annotated[
-        str | None, typer.Option("--lang", help="Train on the last sentences prepared of this language.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Seed of every draw.")] = None,
-    seeds: Annotated[
-        str | None, typer.Option("--seeds", help="An encoder for each of several seeds: 1,2,5 or 1-8.")
-    ] = None,
-    jobs: Annotated[
-        int, typer.Option("--jobs", min=1, help="With --seeds: this many at a time, each on its part of the cores.")
-    ] = 1,
+    lang: Annotated[str | None, Option(help="Train on the last sentences prepared of this language.")] = None,
+    seed: Annotated[int | None, Option(help="Seed of every draw.")] = None,
+    seeds: Annotated[str | None, Option(help="An encoder for each of several seeds: 1,2,5 or 1-8.")] = None,
+    jobs: Annotated[int, Option(min=1, help="With --seeds: this many at a time, each on its part of the cores.")] = 1,
     processes: ProcessesOption = 1,
     recipe: RecipeOption = "zero_shot",
     set_: SetOption = None,
@@ -129,7 +110,7 @@ def train(
 ) -> None:
     """An encoder trained on the sentences prepared last."""
     from mlsg.api import run_train_last
-    from mlsg.report.stages import print_encoder
+    from mlsg.report.output import print_encoder
 
     several = _seeds(seeds, seed=seed)
     settings = _recipe(recipe, set_, train__model=model, train__seed=seed)
@@ -140,20 +121,18 @@ def train(
 
 @app.command("eval")
 def evaluate(
-    langs: Annotated[str | None, typer.Option("--langs", help="Languages, as es,ar,tr.")] = None,
+    langs: Annotated[str | None, Option(help="Languages, as es,ar,tr.")] = None,
     encoder: Annotated[
         list[str] | None,
-        typer.Option(
-            "--encoder",
-            help="Encoder folder or hub id; default: the one trained last. Given twice: their paired difference too.",
+        Option(
+            help="Encoder folder or hub id; default: the one trained last. Given twice: their paired difference too."
         ),
     ] = None,
     seeds: Annotated[
-        str | None,
-        typer.Option("--seeds", help="The encoders like the last one with these seeds, 1,2,5 or 1-8: their means."),
+        str | None, Option(help="The encoders like the last one with these seeds, 1,2,5 or 1-8: their means.")
     ] = None,
     pooling: Annotated[
-        str | None, typer.Option("--pooling", help="Pooling of a plain transformers model: cls, mean, max, first_last.")
+        str | None, Option(help="Pooling of a plain transformers model: cls, mean, max, first_last.")
     ] = None,
     json: JsonOption = None,
     markdown: MarkdownOption = None,
@@ -173,12 +152,12 @@ def evaluate(
     if several:
         print_seeds(run_eval_seeds(settings, context, several), json=json, markdown=markdown)
     else:
-        print_scores(run_eval_named(settings, context, encoder or (), pooling), json=json, markdown=markdown)
+        print_scores(*run_eval_named(settings, context, encoder or (), pooling), json=json, markdown=markdown)
 
 
 @app.command()
 def run(
-    name: Annotated[str, typer.Argument(help="Recipe, or the path of your own TOML.")],
+    name: Annotated[str, Argument(help="Recipe, or the path of your own TOML.")],
     json: JsonOption = None,
     markdown: MarkdownOption = None,
     processes: ProcessesOption = 1,
@@ -203,18 +182,26 @@ def quickstart(workspace: WorkspaceOption = DEFAULT_WORKSPACE) -> None:
 
 @app.command()
 def show(
-    name: Annotated[str | None, typer.Argument(help="Recipe; without it, the list of recipes.")] = None,
+    name: Annotated[str | None, Argument(help="Recipe; without it, the list of recipes.")] = None,
     set_: SetOption = None,
 ) -> None:
     """The settings of a recipe, or all recipes."""
     from mlsg.report.listings import print_recipe, print_recipes
 
-    print_recipe(_recipe(name, set_)) if name else print_recipes()
+    if name is None:
+        print_recipes()
+        return
+    recipe, pretrain = _recipe(name, set_), None
+    if recipe.pretrain is not None:
+        from mlsg.pretraining.settings import pretrain_settings
+
+        pretrain = pretrain_settings(recipe)
+    print_recipe(recipe, pretrain)
 
 
 @app.command()
 def explain(
-    name: Annotated[str | None, typer.Argument(help="Recipe; without it, the artefacts made last.")] = None,
+    name: Annotated[str | None, Argument(help="Recipe; without it, the artefacts made last.")] = None,
     set_: SetOption = None,
     data_root: DataRootOption = None,
     langs_dir: LangsDirOption = None,
@@ -239,7 +226,7 @@ def check(workspace: WorkspaceOption = DEFAULT_WORKSPACE) -> None:
 
 @app.command()
 def gc(
-    unused: Annotated[bool, typer.Option("--unused", help="Also artefacts that no last run needs.")] = False,
+    unused: Annotated[bool, Option("--unused", help="Also artefacts that no last run needs.")] = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
 ) -> None:
     """Remove killed builds and damaged artefacts."""
@@ -251,8 +238,8 @@ def gc(
 
 @app.command()
 def export(
-    folder: Annotated[Path, typer.Argument(help="A new folder.")],
-    encoder: Annotated[str | None, typer.Option("--encoder", help="Default: the one trained last.")] = None,
+    folder: Annotated[Path, Argument(help="A new folder.")],
+    encoder: Annotated[str | None, Option(help="Default: the one trained last.")] = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
 ) -> None:
     """Copy an encoder, with a model card that holds its scores."""
@@ -263,7 +250,7 @@ def export(
 
 @app.command()
 def langs(
-    code: Annotated[str | None, typer.Argument(help="One language in full.")] = None,
+    code: Annotated[str | None, Argument(help="One language in full.")] = None,
     langs_dir: LangsDirOption = None,
 ) -> None:
     """Languages, their corpora and pair sets, how made, licences."""
@@ -275,9 +262,9 @@ def langs(
 
 @starter.command()
 def build(
-    text: Annotated[Path, typer.Option("--text", help="Folder with <lang>.txt[.xz] and parallel.tsv[.xz].")],
-    out: Annotated[Path, typer.Option("--out", help="A new folder, or one that a build was begun in.")],
-    recipe: Annotated[str, typer.Option("--recipe", help="Recipe with a [pretrain] section.")] = "starter",
+    text: Annotated[Path, Option(help="Folder with <lang>.txt[.xz] and parallel.tsv[.xz].")],
+    out: Annotated[Path, Option(help="A new folder, or one that a build was begun in.")],
+    recipe: Annotated[str, Option(help="Recipe with a [pretrain] section.")] = "starter",
     set_: SetOption = None,
     data_root: DataRootOption = None,
 ) -> None:
@@ -290,7 +277,7 @@ def build(
 
 @app.callback(invoke_without_command=True)
 def options(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.", is_eager=True)] = False,
+    version: Annotated[bool, Option("--version", help="Print the version and leave.", is_eager=True)] = False,
 ) -> None:
     """Sentence vectors for languages without labels."""
     if version:
@@ -306,7 +293,7 @@ def main() -> None:
     # slower. OpenMP reads this when torch is first imported, which is after this line.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if "WORLD_SIZE" in os.environ:  # a launcher's doing
-        from mlsg.train.launch import silence_all_but_first
+        from mlsg.console import silence_all_but_first
 
         silence_all_but_first()
     sys.exit(exit_code_of(lambda: app(standalone_mode=False)))

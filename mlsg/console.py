@@ -6,25 +6,17 @@ rich is imported when something is first drawn, so that `mlsg --help` stays inst
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as RichProgress
-    from rich.progress import TaskID
 
-_PIPE_WIDTH = 240
-"""Columns where the output is not a terminal: wide enough that no table wraps."""
-
-
-class Progress(Protocol):
-    """What a running job reports to: `advance(16, loss="0.31")`."""
-
-    def advance(self, units: int = 1, **fields: object) -> None:
-        """Count `units` more, and show the fields."""
+_PIPE_WIDTH = 240  # columns where the output is not a terminal: wide enough that no table wraps
 
 
 def stderr() -> Console:
@@ -35,10 +27,21 @@ def stderr() -> Console:
 
 
 def stdout() -> Console:
-    """A rich console on stdout; where that is not a terminal, wide enough that no table wraps."""
+    """A rich console on stdout."""
     from rich.console import Console
 
     return Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+
+
+def silence_all_but_first() -> None:
+    """One error line on stderr is enough where a launcher runs the same command many times: one for each host."""
+    if os.environ.get("WORLD_SIZE", "1") != "1" and os.environ.get("LOCAL_RANK", "0") != "0":
+        silence()
+
+
+def silence() -> None:
+    """Show nothing that this process writes on `sys.stderr`."""
+    sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - open until the process ends
 
 
 def note(text: str) -> None:
@@ -80,55 +83,41 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], num
 def progress(description: str, total: int | None, unit: str, *, done: int = 0) -> Iterator[Progress]:
     """Progress with rate and time left on stderr: a live bar on a terminal, else a line every 30 seconds."""
     if not sys.stderr.isatty():
-        yield _Lines(description, total, unit, done)
+        yield Progress(description, total, unit, done)
         return
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as RichProgress
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(elapsed_when_finished=True),
-        TextColumn("{task.fields[fields_text]}"),
-    )
-    with RichProgress(*columns, console=stderr(), transient=True) as bar:
-        yield _Bar(bar, bar.add_task(description, total=total, completed=done, fields_text=""), unit)
+    parts = (TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn())
+    texts = (TimeRemainingColumn(elapsed_when_finished=True), TextColumn("{task.fields[fields_text]}"))
+    with RichProgress(*parts, *texts, console=stderr(), transient=True) as bar:
+        yield Progress(description, total, unit, done, bar)
 
 
-class _Lines:
-    """Progress for logs: a line now and then."""
+class Progress:
+    """What a running job reports to: drawn by `bar`, or a line now and then."""
 
-    def __init__(self, description: str, total: int | None, unit: str, done: int) -> None:
-        self._text = (description, unit)
-        self._total, self._done, self._start = total, done, done
+    def __init__(
+        self, description: str, total: int | None, unit: str, done: int, bar: RichProgress | None = None
+    ) -> None:
+        self._description, self._total, self._unit, self._bar = description, total, unit, bar
+        self._task = bar.add_task(description, total=total, completed=done, fields_text="") if bar else None
+        self._done = self._start = done
         self._began = self._printed = time.monotonic()
-
-    def advance(self, units: int = 1, **fields: object) -> None:
-        self._done += units
-        now = time.monotonic()
-        if now - self._printed < 30:
-            return
-        self._printed = now
-        description, unit = self._text
-        rate = (self._done - self._start) / (now - self._began)
-        line = f"{description}: {self._done}{f'/{self._total}' if self._total else ''} {unit}, {rate:.1f} {unit}/s"
-        if self._total and rate:
-            line += f", {(self._total - self._done) / rate:.0f} s left"
-        note(line + "".join(f", {name} {value}" for name, value in fields.items()))
-
-
-class _Bar:
-    """Progress for a terminal."""
-
-    def __init__(self, bar: RichProgress, task: TaskID, unit: str) -> None:
-        self._bar, self._task, self._unit = bar, task, unit
-        self._done, self._began = 0, time.monotonic()
         self._fields: dict[str, object] = {}
 
     def advance(self, units: int = 1, **fields: object) -> None:
+        """Count `units` more, and show the fields: `advance(16, loss="0.31")`."""
         self._done += units
-        self._fields.update(fields)
-        rate = self._done / max(time.monotonic() - self._began, 1e-9)
-        shown = [f"{rate:.0f} {self._unit}/s", *(f"{name} {value}" for name, value in self._fields.items())]
-        self._bar.update(self._task, advance=units, fields_text="  ".join(shown))
+        self._fields |= fields
+        now = time.monotonic()
+        rate = (self._done - self._start) / max(now - self._began, 1e-9)
+        shown = [f"{name} {value}" for name, value in self._fields.items()]
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, advance=units, fields_text="  ".join([f"{rate:.0f} {self._unit}/s", *shown]))
+        elif now - self._printed >= 30:
+            self._printed = now
+            counted = f"{self._done}/{self._total}" if self._total else str(self._done)
+            left = [f"{(self._total - self._done) / rate:.0f} s left"] if self._total and rate else []
+            parts = [f"{counted} {self._unit}", f"{rate:.1f} {self._unit}/s", *left, *shown]
+            note(f"{self._description}: {', '.join(parts)}")

@@ -13,6 +13,8 @@ from mlsg.config.resources import DEFAULT_WORKSPACE
 from mlsg.errors import SettingError
 from mlsg.hub import Hub
 
+Paths = str | Path | Sequence[str | Path]
+
 
 @dataclass(frozen=True)
 class Context:
@@ -20,24 +22,27 @@ class Context:
 
     workspace: Workspace
     catalog: Catalog
-    data_root: Path | None
-    """Folder with the original files of evaluation sets and corpora."""
+    data_root: Path | None  # folder with the original files of evaluation sets and corpora
     hub: Hub
 
 
 def open_context(
-    workspace: Path | None = None, langs_dirs: Sequence[Path] = (), data_root: Path | None = None
+    workspace: str | Path | None = None, langs_dirs: Paths = (), data_root: str | Path | None = None
 ) -> Context:
     """The context of a workspace folder, with the user's own languages.
 
     None is what the environment says: `$MLSG_WORKSPACE`, else `./.mlsg`; `$MLSG_DATA_ROOT`, else no original files.
     Raises SettingError for a folder that does not exist (the workspace may be new).
     """
-    workspace = workspace or Path(os.environ.get("MLSG_WORKSPACE") or DEFAULT_WORKSPACE)
-    if data_root is None and os.environ.get("MLSG_DATA_ROOT"):
-        data_root = Path(os.environ["MLSG_DATA_ROOT"])
-    for folder in (*langs_dirs, *([data_root] if data_root else [])):
+    root = Path(workspace or os.environ.get("MLSG_WORKSPACE") or DEFAULT_WORKSPACE).absolute()
+    original_files = [Path(each) for each in [data_root or os.environ.get("MLSG_DATA_ROOT")] if each]
+    langs = paths_of(langs_dirs)
+    for folder in (*langs, *original_files):
         if not folder.is_dir():
             raise SettingError(f"no folder {folder}", "name one that exists")
-    root = workspace.absolute()
-    return Context(Workspace(root), load_catalog(langs_dirs), data_root, Hub.from_environment(root))
+    return Context(Workspace(root), load_catalog(langs), next(iter(original_files), None), Hub.from_environment(root))
+
+
+def paths_of(given: Paths) -> list[Path]:
+    """One path or several, as a list."""
+    return [Path(given)] if isinstance(given, str | Path) else [Path(each) for each in given]

@@ -1,8 +1,4 @@
-"""The one exception family of mlsg, and the exit code of each member.
-
-An error that a user can cause is one line: WHAT IS WRONG, WHERE; WHAT TO DO. Anything else that escapes is a bug in
-mlsg and ends in a log file (`mlsg.exit_codes`).
-"""
+"""The one exception family of mlsg, and the exit code of each member; anything else that escapes is a bug in mlsg."""
 
 from __future__ import annotations
 
@@ -12,10 +8,7 @@ from typing import ClassVar
 
 
 class MlsgError(Exception):
-    """A condition that the user can cause and fix.
-
-    `problem` names what is wrong and where; `remedy` says what to do. Both are single lines without a final stop.
-    """
+    """What the user can cause and fix: `problem` says what is wrong and where, `remedy` what to do, in one line."""
 
     exit_code: ClassVar[int] = 1
 
@@ -56,6 +49,13 @@ class DivergedError(MlsgError):
     """Training reached NaN or collapsed."""
 
     exit_code = 5
+
+
+class ProcessLostError(MlsgError):
+    """A process of a training has died or cannot be reached."""
+
+
+RESUME = "run the same command again; it goes on from the last checkpoint"  # the remedy where a process is lost
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -6,8 +6,7 @@ import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 
 from mlsg.console import note
 from mlsg.errors import MlsgError
@@ -18,10 +17,7 @@ WRONG_USAGE = 2
 
 
 def exit_code_of(command: Callable[[], object]) -> int:  # noqa: PLR0911 - one return an exit code
-    """Run `command` and return its exit code (docs/design.md, part 3); every failure is one line on stderr.
-
-    typer returns the code of an interrupt and of an early exit, and None where a command ends well.
-    """
+    """Run `command` and return its exit code (docs/design.md, part 3); every failure is one line on stderr."""
     from typer.exceptions import Abort, Exit, TyperException
 
     try:
@@ -43,13 +39,8 @@ def exit_code_of(command: Callable[[], object]) -> int:  # noqa: PLR0911 - one r
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - the reader left; nothing may be flushed at exit
         return 0
     except Exception as error:
-        log = _write_log(traceback.format_exc(), sys.argv)
-        note(f"error: a bug in mlsg ({type(error).__name__}), log in {log}; report it with that file")
+        with tempfile.NamedTemporaryFile("w", prefix="mlsg-", suffix=".log", delete=False, encoding="utf-8") as log:
+            log.write(f"{' '.join(sys.argv)}\n\n{traceback.format_exc()}")
+        note(f"error: a bug in mlsg ({type(error).__name__}), log in {log.name}; report it with that file")
         return BUG
     return code if isinstance(code, int) else 0
-
-
-def _write_log(trace: str, command: Sequence[str]) -> Path:
-    with tempfile.NamedTemporaryFile("w", prefix="mlsg-", suffix=".log", delete=False, encoding="utf-8") as file:
-        file.write(f"{' '.join(command)}\n\n{trace}")
-    return Path(file.name)

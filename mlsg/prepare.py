@@ -16,7 +16,6 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,7 +26,7 @@ from numpy.typing import NDArray
 
 from mlsg import console
 from mlsg.cache.artefact import Artefact, Request
-from mlsg.config.catalog import Catalog, Corpus
+from mlsg.config.catalog import Corpus
 from mlsg.config.recipes import PrepareSettings, Recipe
 from mlsg.config.settings import table_of
 from mlsg.context import Context
@@ -36,16 +35,13 @@ from mlsg.data.pairs import LocatedSet, MissingSet, locate_set, read_pairs
 from mlsg.data.sources import fingerprint_sources, stream_sources
 from mlsg.errors import DataError, SettingError
 from mlsg.hub import Hub
-from mlsg.text.filter import EvaluationSentences, LineFilter, batches
+from mlsg.text.filter import EvaluationSentences, FilterCounts, LineFilter, batches, filter_texts
 from mlsg.text.normalise import match_forms, normalise
-from mlsg.text.split import read_shards, split, splitter, write_shards
-from mlsg.text.workers import FilterCounts, available_processes, filter_texts
+from mlsg.text.split import read_shards, split, splitter, stored_lines, write_shards
 
 STAGE = "sentences"
 FORMAT = 1
 FILE = "sentences.txt"
-
-_OWN_FILES = "files"
 
 
 @dataclass(frozen=True)
@@ -59,11 +55,10 @@ class _PrepareJob:
     located: Sequence[LocatedSet]
     missing: Mapping[str, str]
     hub: Hub
-    processes: int
 
     @property
     def request(self) -> Request:
-        """What the corpus declares is in the settings; the seed only where a sample is taken; never `processes`."""
+        """What the corpus declares is in the settings; the seed only where a sample is taken."""
         settings = table_of(self.settings)
         if not self.settings.limit:
             settings.pop("seed")
@@ -85,37 +80,32 @@ class _PrepareJob:
         )
 
 
-def prepare(
-    recipe: Recipe,
-    context: Context,
-    *,
-    sources: Sequence[Path] = (),
-    column: str = "text",
-    processes: int = 0,
-) -> Artefact:
+def prepare(recipe: Recipe, context: Context, *, sources: Sequence[Path] = (), column: str = "text") -> Artefact:
     """Return the sentences of `recipe.prepare`, from its corpus or from the user's own files.
 
-    Much text is cleaned by as many `processes` (0: as pay on this machine); the result does not depend on it.
     Raises SettingError for an unknown language or corpus and for limits that exclude one another, DataError for text
     that cannot be read or of which nothing is left, HubUnreachableError.
     """
-    settings, processes = recipe.prepare, processes or available_processes()
+    settings = recipe.prepare
     if settings.min_chars > settings.max_chars:
         problem = f"prepare.min_chars is {settings.min_chars} and prepare.max_chars {settings.max_chars}"
         raise SettingError(problem, "let the first be the smaller")
     catalog, data_root, hub = context.catalog, context.data_root, context.hub
     language = catalog.language(settings.lang)
     if sources:
-        corpus = Corpus(_OWN_FILES, settings.lang, licence="of the user's own files")
+        corpus = Corpus("files", settings.lang, licence="of the user's own files")
         fingerprints, texts = fingerprint_sources(sources, column), stream_sources(sources, column)
     else:
         corpus = language.corpus(settings.corpus)
         fingerprint, texts = stream_corpus(corpus, data_root, hub)
         fingerprints = {"corpus": fingerprint}
-    found = _evaluation_sets(settings, catalog, data_root, hub)
+    sets = catalog.all_sets() if settings.drop_evaluation else []
+    # Whether `mlsg eval` takes a set or not.
+    wanted = [each for each in sets if settings.lang in each.languages and each.split != "train"]
+    found = [locate_set(each, data_root, hub) for each in wanted]
     located = [each for each in found if isinstance(each, LocatedSet)]
     missing = {each.pair_set.name: _reason(each, data_root) for each in found if isinstance(each, MissingSet)}
-    job = _PrepareJob(settings, corpus, fingerprints, texts, located, missing, hub, processes)
+    job = _PrepareJob(settings, corpus, fingerprints, texts, located, missing, hub)
     return context.workspace.build(job.request, partial(_build, job), recipe=table_of(recipe))
 
 
@@ -125,12 +115,12 @@ def sentences_file(artefact: Artefact) -> Path:
 
 
 def stream_sentences(artefact: Artefact) -> Iterator[str]:
-    """Yield all sentences in their job."""
-    return _lines(sentences_file(artefact))
+    """Yield all sentences in their order."""
+    return stored_lines(sentences_file(artefact))
 
 
 def read_sentences(artefact: Artefact) -> list[str]:
-    """Return all sentences in their job."""
+    """Return all sentences in their order."""
     return list(stream_sentences(artefact))
 
 
@@ -148,17 +138,6 @@ def sample_rows(total: int, size: int, seed: int) -> NDArray[np.int64]:
     return np.sort(np.argsort(draws, kind="stable")[:size])
 
 
-def _evaluation_sets(
-    settings: PrepareSettings, catalog: Catalog, data_root: Path | None, hub: Hub
-) -> list[LocatedSet | MissingSet]:
-    """Return every set that holds the language, whether `mlsg eval` takes it or not, but for train splits."""
-    if not settings.drop_evaluation:
-        return []
-    sets = catalog.all_sets()
-    wanted = [each for each in sets if settings.lang in each.languages and each.split != "train"]
-    return [locate_set(each, data_root, hub) for each in wanted]
-
-
 def _reason(missing: MissingSet, data_root: Path | None) -> str:
     """Return why a set is missing, without the paths of this machine, which an artefact does not hold."""
     reason = missing.why.replace(str(data_root), "--data-root")
@@ -173,10 +152,9 @@ def _build(job: _PrepareJob, folder: Path, scratch: Path) -> Mapping[str, Any]:
     texts = _split(job, scratch / "shards") if documents else job.texts
     counts = FilterCounts()
     unsampled = scratch / "unsampled.txt"
-    filtered = closing(filter_texts(line_filter, texts, counts, job.processes))
-    with console.progress("prepare", None, "sentences") as bar, unsampled.open("wb") as file, filtered as kept:
+    with console.progress("prepare", None, "sentences") as bar, unsampled.open("wb") as file:
         read = 0
-        for lines in kept:
+        for lines in filter_texts(line_filter, texts, counts):
             file.write(b"\n".join((*lines, b"")))
             bar.advance(counts.read - read, kept=counts.kept)
             read = counts.read
@@ -190,7 +168,7 @@ def _build(job: _PrepareJob, folder: Path, scratch: Path) -> Mapping[str, Any]:
 def _count(path: Path, forms: frozenset[str]) -> Counter[str]:
     """Return how often a file of sentences holds each of the evaluation sentences."""
     count = Counter[str]()
-    for batch in batches(_lines(path)):
+    for batch in batches(stored_lines(path)):
         count.update(form for form in match_forms(batch.split("\n")) if form in forms)
     return count
 
@@ -227,17 +205,11 @@ def _sample(unsampled: Path, target: Path, total: int, settings: PrepareSettings
     chosen = iter(sample_rows(total, settings.limit, settings.seed))
     row = next(chosen)
     with target.open("w", encoding="utf-8", newline="\n") as file:
-        for number, sentence in enumerate(_lines(unsampled)):
+        for number, sentence in enumerate(stored_lines(unsampled)):
             if number == row:
                 file.write(f"{sentence}\n")
                 row = next(chosen, None)
     return settings.limit
-
-
-def _lines(path: Path) -> Iterator[str]:
-    with path.open(encoding="utf-8", newline="\n") as file:
-        for line in file:
-            yield line.removesuffix("\n")
 
 
 def _facts(job: _PrepareJob, evaluation: EvaluationSentences, counts: FilterCounts, size: int) -> dict[str, Any]:

@@ -92,10 +92,10 @@ def test_sentences_are_given_by_their_folder_or_are_those_prepared_last(folder: 
 
 def test_an_encoder_is_evaluated_by_its_folder_as_by_the_object(folder: Path, here: dict[str, str]) -> None:
     made = next(folder.glob("work/encoders/[!.]*"))
-    by_object = mlsg.evaluate(mlsg.Encoder.load(made), "aa", eval__resamples=100, **here)
+    by_object = mlsg.evaluate(mlsg.Encoder.from_pretrained(made), "aa", eval__resamples=100, **here)
     by_folder = mlsg.evaluate(made, ["aa"], resamples=100, **here)
     assert by_object.to_dict()["sets"] == by_folder.to_dict()["sets"]
-    never_saved = mlsg.Encoder(mlsg.Encoder.load(made).backbone, "mean")
+    never_saved = mlsg.Encoder(mlsg.Encoder.from_pretrained(made).backbone, "mean")
     with pytest.raises(SettingError, match=r"never saved; call encoder\.save_pretrained"):
         mlsg.evaluate(never_saved, ["aa"], **here)
 
@@ -162,20 +162,20 @@ def test_importing_mlsg_and_looking_at_its_functions_brings_no_torch() -> None:
 
 
 @pytest.mark.parametrize(
-    "first", ["", "import mlsg.train", "from mlsg.train import jobs", "import mlsg.evaluate.suites"]
+    "first", ["", "import mlsg.train", "from mlsg.train import launch", "import mlsg.evaluate.suites"]
 )
 def test_the_functions_are_there_whatever_submodule_was_imported_before(first: str) -> None:
     code = f"""
 import mlsg
 {first}
-import mlsg.prepare, mlsg.train.jobs, mlsg.evaluate
-from mlsg.train import jobs
+import mlsg.prepare, mlsg.train.launch, mlsg.evaluate
+from mlsg.train import launch
 from mlsg import prepare, train, evaluate
 from mlsg.prepare import stream_sentences
 import sys, types
 assert all(isinstance(each, types.FunctionType) for each in (mlsg.prepare, mlsg.train, mlsg.evaluate))
 assert (prepare, train, evaluate) == (mlsg.prepare, mlsg.train, mlsg.evaluate)
-assert isinstance(jobs, types.ModuleType) and isinstance(sys.modules["mlsg.train"], types.ModuleType)
+assert isinstance(launch, types.ModuleType) and isinstance(sys.modules["mlsg.train"], types.ModuleType)
 """
     _run(code, Path.cwd())
 

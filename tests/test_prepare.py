@@ -20,8 +20,7 @@ from mlsg.config.catalog import load_catalog
 from mlsg.config.recipes import load_recipe
 from mlsg.errors import DataError, SettingError
 from mlsg.prepare import prepare, read_sentences, sentences_file
-from mlsg.report.stages import summary_rows
-from mlsg.text import filter, workers
+from mlsg.report.output import summary_rows
 from mlsg.text import split as split_module
 from tests.contexts import context_of
 from tests.data.written import PretendedHub
@@ -390,38 +389,37 @@ from mlsg.prepare import prepare
 from mlsg.config.recipes import load_recipe
 from mlsg.cache.workspace import Workspace
 from tests.contexts import context_of
-langs, root, source, processes = Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
+langs, root, source = (Path(argument) for argument in sys.argv[1:])
 recipe = load_recipe("zero_shot", ["prepare.lang=xx"])
 catalog = load_catalog([langs])
 began = time.monotonic()
-artefact = prepare(recipe, context_of(Workspace(root), catalog), sources=[source], processes=processes)
+artefact = prepare(recipe, context_of(Workspace(root), catalog), sources=[source])
 seconds = time.monotonic() - began
 heavy = {"torch", "transformers", "datasets"} & set(sys.modules)
-own, children = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-print(artefact.facts["kept"], seconds, own, children, len(heavy))
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(artefact.facts["kept"], seconds, peak, len(heavy))
 """
 
 
-def _measure(langs: Path, tmp_path: Path, lines: int, processes: int) -> tuple[int, float, float]:
-    """Kept sentences, seconds, and at most how many MiB all processes that prepare a file of that many lines take."""
+def _measure(langs: Path, tmp_path: Path, lines: int) -> tuple[int, float, float]:
+    """Kept sentences, seconds, and the peak of MiB that preparing a file of that many lines takes."""
     source = tmp_path / f"{lines}.txt"
     with source.open("w", encoding="utf-8") as file:
         file.writelines(
             f"Généré: sentence {number} of a long file, with some words to fill it.\n" for number in range(lines)
         )
-    workspace = tmp_path / f"ws{lines}-{processes}"
-    command = [sys.executable, "-c", _MEASURED, str(langs), str(workspace), str(source), str(processes)]
+    workspace = tmp_path / f"ws{lines}"
+    command = [sys.executable, "-c", _MEASURED, str(langs), str(workspace), str(source)]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     printed = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout.split()
-    kept, seconds, own, largest_child, heavy = (float(figure) for figure in printed)
+    kept, seconds, peak, heavy = (float(figure) for figure in printed)
     assert not heavy, "a heavy library was imported"
-    return int(kept), seconds, (own + (processes * largest_child if processes > 1 else 0)) / 1024
+    return int(kept), seconds, peak / 1024
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-def test_a_long_file_streams_through_with_flat_memory(langs: Path, tmp_path: Path, processes: int) -> None:
-    few, _, small = _measure(langs, tmp_path, 50_000, processes)
-    many, seconds, large = _measure(langs, tmp_path, 200_000, processes)
+def test_a_long_file_streams_through_with_flat_memory(langs: Path, tmp_path: Path) -> None:
+    few, _, small = _measure(langs, tmp_path, 50_000)
+    many, seconds, large = _measure(langs, tmp_path, 200_000)
     assert (few, many) == (50_000, 200_000)
     assert seconds < 10
     # Digests of 200,000 texts take 8 MiB; the file itself has 15, its lines as Python's strings 30.
@@ -429,33 +427,10 @@ def test_a_long_file_streams_through_with_flat_memory(langs: Path, tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_two_million_sentences_take_less_than_300_mib_in_all_processes(langs: Path, tmp_path: Path) -> None:
-    kept, _, peak = _measure(langs, tmp_path, 2_000_000, 2)
+def test_two_million_sentences_take_less_than_300_mib(langs: Path, tmp_path: Path) -> None:
+    kept, _, peak = _measure(langs, tmp_path, 2_000_000)
     assert kept == 2_000_000
     assert peak < 300  # 64 MiB of it are digests, 32 more while their table grows
-
-
-def test_the_number_of_processes_is_no_part_of_the_result(
-    langs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(workers, "_ALONE", 1)
-    monkeypatch.setattr(filter, "_BATCH", 500)
-    lines = [
-        *_FILES["mine.txt"].split("\n"),
-        *(f"Satz {number % 700}: größer\u200b als  {number}?" for number in range(900)),
-    ]
-    (langs / "mine.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    made = [
-        prepare(
-            load_recipe("zero_shot", ["prepare.lang=xx", "prepare.limit=500"]),
-            context_of(Workspace(tmp_path / f"ws{processes}"), load_catalog([langs])),
-            processes=processes,
-        )
-        for processes in (1, 2, 3)
-    ]
-    assert len({sentences_file(each).read_bytes() for each in made}) == 1
-    assert len({json.dumps({**each.manifest, "seconds": 0}) for each in made}) == 1
-    assert made[0].facts["dropped"]["evaluation"] == 4
 
 
 def test_a_streamed_corpus_of_the_hub_is_split(

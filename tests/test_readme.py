@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 from safetensors.numpy import load_file
 
-import mlsg as package
 from mlsg import objectives
 from mlsg.cache.workspace import Workspace
 from mlsg.config import recipes, schema
@@ -135,7 +134,6 @@ def test_the_nine_line_language_goes_through_all_three_commands(tmp_path: Path) 
     assert scores["languages"][code]["baselines"]["overlap"] > 0.5
 
 
-@pytest.mark.skipif("train" not in package.__all__, reason="the Python API is on another branch")
 def test_the_python_lines_of_the_readme_run_offline(tmp_path: Path) -> None:
     assert len(_SCRIPT.strip().splitlines()) <= 12
     ended = subprocess.run(
@@ -155,7 +153,7 @@ def test_the_method_of_the_readme_is_registered_and_trains(
     methods = tmp_path / "extra_methods"
     methods.mkdir()
     (methods / "__init__.py").touch()
-    (methods / "in_batch.py").write_text(_in_todays_words(_NEW_METHOD), encoding="utf-8")
+    (methods / "in_batch.py").write_text(_NEW_METHOD, encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
     name, module = re.search(r'`"(\w+)": "mlsg\.objectives\.(\w+)",`', _README).groups()  # type: ignore[union-attr]
     monkeypatch.setattr(objectives, "_OBJECTIVES", {**objectives._OBJECTIVES, name: f"extra_methods.{module}"})
@@ -181,21 +179,6 @@ def test_the_method_of_the_readme_is_registered_and_trains(
     moved = [name for name in after if abs(before[name] - after[name]).max() > 1e-4]
     assert any(".layer.0." in name for name in moved) and not any("embeddings" in name for name in moved)
     assert not [key for key in importlib.import_module("extra_methods.in_batch").__dict__ if key == "torch"]
-
-
-def _in_todays_words(text: str) -> str:
-    """Until the contract's new names are merged: README already has them."""
-    from mlsg.objectives.interface import Batch, Objective
-
-    importlib.import_module("mlsg.evaluate")  # evaluate and report still import each other: this one goes first
-    fields, members = {item.name for item in dataclasses.fields(Batch)}, Objective.__annotations__
-    for new, old, there in (
-        ("batch.mini_batches", "batch.chunks", "mini_batches" in fields),
-        ("batch.shard", "batch.share", "shard" in fields),
-        ("self.regulariser", "self.pull", "regulariser" in members),
-    ):
-        text = text if there else text.replace(new, old)
-    return text
 
 
 def test_methods_page_has_every_recipe_and_every_setting() -> None:

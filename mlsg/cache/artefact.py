@@ -1,7 +1,4 @@
-"""A finished stage folder, and what a stage is asked for.
-
-A folder without a manifest does not exist: it is written last (`mlsg.cache.workspace`).
-"""
+"""A finished stage folder, which has a manifest (it is written last), and what a stage is asked for."""
 
 from __future__ import annotations
 
@@ -15,6 +12,7 @@ from typing import Any
 from mlsg.cache.files import canonical_json, read_json, sha256_file, sha256_text
 
 MANIFEST = "artefact.json"
+IDENTITY = ("stage", "format", "settings", "inputs", "fingerprints")  # what the key of an artefact is made of
 
 
 @dataclass(frozen=True)
@@ -34,19 +32,14 @@ class Request:
 
     @cached_property
     def key(self) -> str:
-        """Hex sha256 of the canonical JSON of all fields but the name."""
+        """Hex sha256 of the canonical JSON of `identity`."""
         return sha256_text(canonical_json(self.identity))
 
     @property
     def identity(self) -> dict[str, Any]:
-        """The JSON-able table that the key is made of."""
-        return {
-            "stage": self.stage,
-            "format": self.format,
-            "settings": dict(self.settings),
-            "inputs": dict(self.inputs),
-            "fingerprints": dict(self.fingerprints),
-        }
+        """All fields but the name, as a table that is written as JSON."""
+        values = {name: getattr(self, name) for name in IDENTITY}
+        return {name: dict(value) if isinstance(value, Mapping) else value for name, value in values.items()}
 
     @property
     def folder_name(self) -> str:
@@ -56,29 +49,26 @@ class Request:
 
 @dataclass(frozen=True)
 class Artefact:
-    """A finished stage folder and its manifest."""
+    """A finished stage folder and its manifest (one under way: an empty manifest), whose entries are its attributes."""
 
     folder: Path
     manifest: Mapping[str, Any]
-    """What `artefact.json` holds: the entries below, `format`, `fingerprints`, `recipe`, `versions` and `files`."""
-    key: str = field(init=False)
-    """Hex sha256 that names it."""
-    stage: str = field(init=False)
-    """`sentences`, `encoders`, ..."""
-    name: str = field(init=False)
-    """A name for people."""
-    facts: Mapping[str, Any] = field(init=False)
-    """What the stage found out: counts, scores, reasons."""
-    settings: Mapping[str, Any] = field(init=False)
-    """The settings that it was built with."""
-    inputs: Mapping[str, str] = field(init=False)
-    """Role -> key of an earlier artefact."""
-    seconds: float = field(init=False)
-    """How long building it took."""
+    key: str = field(init=False, repr=False, compare=False)
+    stage: str = field(init=False, repr=False, compare=False)
+    name: str = field(init=False, repr=False, compare=False)
+    facts: Mapping[str, Any] = field(init=False, repr=False, compare=False)  # what the stage found out: counts, scores
+    settings: Mapping[str, Any] = field(init=False, repr=False, compare=False)
+    inputs: Mapping[str, str] = field(init=False, repr=False, compare=False)  # role -> key of an earlier artefact
+    seconds: float = field(init=False, repr=False, compare=False)  # how long building it took
 
     def __post_init__(self) -> None:
-        for name in ("key", "stage", "name", "facts", "settings", "inputs", "seconds"):
+        for name in ("key", "stage", "name", "facts", "settings", "inputs", "seconds") if self.manifest else ():
             object.__setattr__(self, name, self.manifest[name])
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The table that the key was made of."""
+        return {name: self.manifest[name] for name in IDENTITY}
 
 
 def open_artefact(folder: Path) -> Artefact | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from mlsg.cache.artefact import Artefact, Request
@@ -33,55 +33,34 @@ class DryRunWorkspace(Workspace):
         """A dry run leaves no trace."""
 
 
-def differences(wanted: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    """Entries in which two identities differ: `settings.train.seed: 1 -> 2` reads `other has 1, wanted has 2`."""
-    old, new = dict(_flat(other)), dict(_flat(wanted))
-    return [
-        f"{name}: {_short(old.get(name))} -> {_short(new.get(name))}"
-        for name in sorted(old.keys() | new.keys())
-        if old.get(name) != new.get(name)
-    ]
-
-
-def nearest_artefact(
-    identity: Mapping[str, Any], stage: str, workspace: Workspace, except_key: str = ""
-) -> tuple[Artefact, list[str]] | None:
-    """The artefact of the same stage with the fewest differing entries, and those entries."""
-    ranked = [
-        (differences(identity, identity_of(artefact)), artefact)
-        for artefact in workspace.artefacts(stage)
-        if artefact.key != except_key
-    ]
-    if not ranked:
-        return None
-    entries, artefact = min(ranked, key=lambda pair: (len(pair[0]), pair[1].folder.name))
-    return artefact, entries
-
-
-def identity_of(artefact: Artefact) -> dict[str, Any]:
-    """The table from which an artefact's key was made."""
-    return {name: artefact.manifest[name] for name in ("stage", "format", "settings", "inputs", "fingerprints")}
-
-
 def explain_built(artefact: Artefact, workspace: Workspace) -> list[str]:
     """Lines that say why this finished artefact was built and not an older one used."""
-    nearest = nearest_artefact(identity_of(artefact), artefact.stage, workspace, except_key=artefact.key)
-    lines = [f"{artefact.stage}: {artefact.folder.name} is up to date"]
-    return lines + _because(nearest, "it differs from")
+    others = [each for each in workspace.artefacts(artefact.stage) if each.key != artefact.key]
+    first = f"{artefact.stage}: {artefact.folder.name} is up to date"
+    return [first, *_nearest(artefact.identity, others, "it differs from")]
 
 
 def explain_missing(request: Request, workspace: Workspace) -> list[str]:
     """Lines that say why a stage that is not built yet would be."""
-    nearest = nearest_artefact(request.identity, request.stage, workspace)
-    lines = [f"{request.stage}: {request.folder_name} would be built"]
-    return lines + (_because(nearest, "nearest is") or [f"  there are no {request.stage} artefacts yet"])
+    nearest = _nearest(request.identity, workspace.artefacts(request.stage), "nearest is")
+    first = f"{request.stage}: {request.folder_name} would be built"
+    return [first, *(nearest or [f"  there are no {request.stage} artefacts yet"])]
 
 
-def _because(nearest: tuple[Artefact, list[str]] | None, words: str) -> list[str]:
-    if nearest is None:
+def _nearest(identity: Mapping[str, Any], others: Iterable[Artefact], words: str) -> list[str]:
+    """Lines that name the one of `others` with the fewest differing entries, and those entries; none without others."""
+    ranked = [(_differences(identity, other.identity), other.folder.name) for other in others]
+    if not ranked:
         return []
-    artefact, entries = nearest
-    return [f"  {words} {artefact.folder.name} in:", *(f"    {entry}" for entry in entries)]
+    entries, name = min(ranked, key=lambda pair: (len(pair[0]), pair[1]))
+    return [f"  {words} {name} in:", *(f"    {entry}" for entry in entries)]
+
+
+def _differences(wanted: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Entries in which two identities differ: `settings.train.seed: 1 -> 2` reads `other has 1, wanted has 2`."""
+    old, new = dict(_flat(other)), dict(_flat(wanted))
+    changed = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
+    return [f"{name}: {_short(old.get(name))} -> {_short(new.get(name))}" for name in changed]
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import json
 import os
@@ -37,19 +36,10 @@ def write_atomically(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with temporary.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+        sync(temporary)
         temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def remove_temporary_files(path: Path) -> None:
-    """Remove what killed calls of `write_atomically` left beside `path`; only for the holder of a lock on `path`."""
-    for temporary in path.parent.glob(f".{glob.escape(path.name)}.*"):
+    finally:
         temporary.unlink(missing_ok=True)
 
 
@@ -60,9 +50,8 @@ def read_json(path: Path) -> Any:
 
 def sync_tree(folder: Path) -> None:
     """Force every file and folder under `folder` to disk, so that a rename after it publishes complete files."""
-    for path in sorted(folder.rglob("*"), reverse=True):
+    for path in [*sorted(folder.rglob("*"), reverse=True), folder]:
         sync(path)
-    sync(folder)
 
 
 def sync(path: Path) -> None:

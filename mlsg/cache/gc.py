@@ -18,8 +18,8 @@ def check_hashes(root: Path) -> Iterator[str]:
     for artefact in workspace.artefacts():
         problem = damage(artefact, hashes=True)
         damaged += bool(problem)
-        state, why = ("damaged", f": {problem}") if problem else ("ok", "")
-        yield f"{state:8} {artefact.stage}/{artefact.folder.name}{why}"
+        line = f"{'damaged' if problem else 'ok':8} {artefact.stage}/{artefact.folder.name}"
+        yield f"{line}: {problem}" if problem else line
     if damaged:
         found = f"{damaged} damaged artefact{'s' if damaged > 1 else ''} in {root}"
         raise DataError(found, "run mlsg gc, then the command that made what is damaged")
@@ -36,8 +36,7 @@ def collect_garbage(root: Path, *, unused: bool) -> Iterator[str]:
             yield _remove(folder, "a build that was not finished")
     needed = workspace.reachable()
     for artefact in workspace.artefacts():
-        problem = damage(artefact, hashes=True)
-        if problem:
+        if problem := damage(artefact, hashes=True):
             yield _remove(artefact.folder, f"damaged: {problem}")
         elif unused and artefact.key not in needed:
             yield _remove(artefact.folder, "no last run needs it")

@@ -22,20 +22,17 @@ _UNFINISHED = "unfinished"
 def build_parts(scratch: Path, names: Sequence[str], make: Callable[[int], None]) -> Iterator[int]:
     """The number of each part once it exists; after the last one, no process makes any more."""
     (scratch / _UNFINISHED).touch()
-    elsewhere: list[int] = []
-    for number, name in enumerate(names):
-        with _locked(scratch, name, timeout=0) as mine:
-            if mine and not (scratch / name).exists():
-                make(number)
-        if (scratch / name).exists():
-            yield number
-        else:
-            elsewhere.append(number)
-    for number in elsewhere:
-        with _locked(scratch, names[number], timeout=-1):
-            if not (scratch / names[number]).exists():  # the process that was making it has died
-                make(number)
-        yield number
+    left = list(range(len(names)))
+    for timeout in (0, -1):  # first what nobody makes, then the rest: its maker finishes it, or has died
+        numbers, left = left, []
+        for number in numbers:
+            with contextlib.suppress(Timeout), FileLock(scratch / f".{names[number]}.lock", timeout=timeout):
+                if not (scratch / names[number]).exists():
+                    make(number)
+            if (scratch / names[number]).exists():
+                yield number
+            else:
+                left.append(number)
     (scratch / _UNFINISHED).unlink()
 
 
@@ -45,24 +42,10 @@ def help_build_parts(scratch: Path, names: Sequence[str], make: Callable[[int], 
         if not (scratch / _UNFINISHED).exists():
             return False
         if not (scratch / names[number]).exists():
-            with _locked(scratch, names[number], timeout=0) as mine:
+            with contextlib.suppress(Timeout), FileLock(scratch / f".{names[number]}.lock", timeout=0):
                 # In this order: while the work is unfinished no part is moved away, and it stays unfinished without
                 # this one.
-                if mine and not (scratch / names[number]).exists() and (scratch / _UNFINISHED).exists():
+                if not (scratch / names[number]).exists() and (scratch / _UNFINISHED).exists():
                     make(number)
                     return True
     return False
-
-
-@contextlib.contextmanager
-def _locked(scratch: Path, name: str, *, timeout: float) -> Iterator[bool]:
-    lock = FileLock(scratch / f".{name}.lock")
-    try:
-        lock.acquire(timeout=timeout)
-    except Timeout:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        lock.release()

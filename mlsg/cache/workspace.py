@@ -1,10 +1,6 @@
 """Where artefacts live: finished stage folders, found by a key of all that can change their content.
 
-A stage asks with a `Request`; `Workspace.build` returns the finished artefact, or makes it once, however many
-processes ask. A folder without a manifest does not count; a manifest is written last and the folder is published by one
-rename. What a killed build left in `scratch` is handed to the next one, which continues from it.
-
-Layout of a workspace::
+A manifest is written last and the folder is published by one rename. Layout of a workspace::
 
     sentences/en-stsb-0123456789ab/artefact.json   a finished artefact
     sentences/.en-stsb-0123456789ab.partial/       a build under way, or one that was killed
@@ -29,22 +25,13 @@ from filelock import FileLock, Timeout
 
 from mlsg import console
 from mlsg.cache.artefact import MANIFEST, Artefact, Request, damage, open_artefact
-from mlsg.cache.files import (
-    read_json,
-    readable_json,
-    remove_temporary_files,
-    sha256_file,
-    sync,
-    sync_tree,
-    write_atomically,
-)
+from mlsg.cache.files import read_json, readable_json, sha256_file, sync, sync_tree, write_atomically
 from mlsg.errors import SettingError
 
 _PACKAGES = ("mlsg", "torch", "transformers", "tokenizers", "datasets", "numpy", "scipy", "accelerate", "sentencex")
 _CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST}
 
-_POLL_SECONDS = 1.0
-"""How often a waiting process looks for work."""
+_POLL_SECONDS = 1.0  # how often a waiting process looks for work
 
 Make = Callable[[Path, Path], Mapping[str, Any]]
 Help = Callable[[Path], bool]
@@ -61,8 +48,7 @@ class Workspace:
         artefact = open_artefact(self.root / request.stage / request.folder_name)
         if artefact is None:
             return None
-        problem = damage(artefact)
-        if problem:
+        if problem := damage(artefact):
             console.note(f"damaged artefact {artefact.folder}: {problem}; it is rebuilt")
             return None
         return artefact
@@ -70,12 +56,11 @@ class Workspace:
     def build(
         self, request: Request, make: Make, *, recipe: Mapping[str, Any] | None = None, help_make: Help | None = None
     ) -> Artefact:
-        """The artefact of `request`; made by `make(folder, scratch)` where it does not exist yet.
+        """The artefact of `request`; made by `make(folder, scratch)`, by one process, where it does not exist yet.
 
-        `make` writes its result into `folder` (empty at the start), may keep checkpoints in `scratch` (which survives
-        a kill and is removed on publishing) and returns the facts. A process that waits for another one's `make` calls
-        `help_make(scratch)` meanwhile, which does one part of the work (`mlsg.cache.shared_work`) and says whether it
-        found one. Raises SettingError when the workspace cannot be written.
+        `make` writes into `folder` (empty at the start), may keep checkpoints in `scratch` (which survives a kill) and
+        returns the facts. A process that waits for another one's `make` calls `help_make(scratch)` meanwhile, which
+        says whether it found work (`mlsg.cache.shared_work`). Raises SettingError for a workspace it cannot write.
         """
         found, partial = self.find(request), self._partial(request)
         if found is not None and not partial.exists():
@@ -97,18 +82,12 @@ class Workspace:
         """Folders of builds that are under way or were killed."""
         return sorted(self.root.glob("*/.*.partial"))
 
-    def by_key(self, stage: str, key: str) -> Artefact | None:
-        """The artefact of a stage with this key."""
-        return next((artefact for artefact in self.artefacts(stage) if artefact.key == key), None)
-
     def remember(self, role: str, artefact: Artefact) -> None:
         """Write into last.json that `artefact` is the last one of `role` (`prepare`, `prepare:en`, `train`, `eval`)."""
-        with writing(self.root), self._lock("last"):
-            entries = self._last()
-            entry = artefact.folder.relative_to(self.root).as_posix()
+        with updating(self.root, "last.json") as path:
+            entries, entry = self._last(), artefact.folder.relative_to(self.root).as_posix()
             if entries.get(role) != entry:
-                remove_temporary_files(self.root / "last.json")
-                write_atomically(self.root / "last.json", readable_json({**entries, role: entry}))
+                write_atomically(path, readable_json({**entries, role: entry}))
 
     def last(self, role: str) -> Artefact | None:
         """The artefact that `remember` noted for `role`, if it still exists."""
@@ -180,20 +159,20 @@ class Workspace:
             return {}
         return entries if isinstance(entries, dict) else {}
 
-    @contextlib.contextmanager
-    def _lock(self, name: str, meanwhile: Callable[[], bool] | None = None) -> Iterator[None]:
-        locks = self.root / "locks"
-        locks.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(locks / f"{name}.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            console.note(f"another process builds {name}; {'waiting for it' if meanwhile is None else 'helping it'}")
-            _wait_for(lock, meanwhile)
-        try:
-            yield
-        finally:
-            lock.release()
+    def _lock(self, name: str, meanwhile: Callable[[], bool] | None) -> contextlib.AbstractContextManager[object]:
+        """Hold the lock as soon as it is free; looked for again after each part of the work that is done meanwhile."""
+        (self.root / "locks").mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.root / "locks" / f"{name}.lock")
+        with contextlib.suppress(Timeout):
+            return lock.acquire(timeout=0)
+        console.note(f"another process builds {name}; {'waiting for it' if meanwhile is None else 'helping it'}")
+        if meanwhile is None:
+            return lock.acquire()
+        busy = False
+        while True:
+            with contextlib.suppress(Timeout):
+                return lock.acquire(timeout=0 if busy else _POLL_SECONDS)
+            busy = meanwhile()
 
 
 @contextlib.contextmanager
@@ -212,15 +191,15 @@ def writing(root: Path) -> Iterator[None]:
         raise SettingError(problem, "free some space there, or name another folder with --workspace") from error
 
 
-def _wait_for(lock: FileLock, meanwhile: Callable[[], bool] | None) -> None:
-    """Take the lock as soon as it is free, looking again after each part of the work that is done meanwhile."""
-    busy = False
-    while not lock.is_locked:
-        try:
-            lock.acquire(timeout=-1 if meanwhile is None else 0 if busy else _POLL_SECONDS)
-        except Timeout:
-            assert meanwhile is not None
-            busy = meanwhile()
+@contextlib.contextmanager
+def updating(root: Path, name: str) -> Iterator[Path]:
+    """The path of a file that many processes change, held under a lock; what killed ones left beside it is removed."""
+    with writing(root):
+        (root / "locks").mkdir(parents=True, exist_ok=True)
+        with FileLock(root / "locks" / f"{name}.lock"):
+            for temporary in root.glob(f".{name}.*"):
+                temporary.unlink(missing_ok=True)
+            yield root / name
 
 
 def versions() -> dict[str, str]:

@@ -5,10 +5,9 @@ The user's TOMLs (`--langs-dir`) add languages, corpora and sets, or override ou
 
 from __future__ import annotations
 
-import dataclasses
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -94,15 +93,15 @@ def load_catalog(langs_dirs: Sequence[Path] = ()) -> Catalog:
 
     Raises SettingError for a folder that does not exist and for whatever is wrong in a TOML, naming file and table.
     """
-    drafts: dict[str, _Draft] = {}
+    languages: dict[str, Language] = {}
     for path in sorted(resource_folder("langs").glob("*.toml")):
-        _read_file(path, "data", drafts)
+        _read_file(path, "data", languages)
     for folder in langs_dirs:
         if not folder.is_dir():
             raise SettingError(f"--langs-dir {folder} is not a folder", "name a folder that holds <code>.toml files")
         for path in sorted(folder.glob("*.toml")):
-            _read_file(path, str(folder.resolve()), drafts)
-    return Catalog({code: draft.language() for code, draft in drafts.items()})
+            _read_file(path, str(folder.resolve()), languages)
+    return Catalog(languages)
 
 
 @dataclass(frozen=True)
@@ -117,43 +116,37 @@ class _LanguageTable:
     sets: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass
-class _Draft:
-    """A language while its files are read."""
-
-    code: str
-    name: str = ""
-    spaced: bool = True
-    corpora: dict[str, Corpus] = field(default_factory=dict)
-    sets: dict[str, PairSet] = field(default_factory=dict)
-
-    def language(self) -> Language:
-        return Language(
-            self.code, self.name or self.code, self.spaced, tuple(self.corpora.values()), tuple(self.sets.values())
-        )
-
-
-def _read_file(path: Path, root: str, drafts: dict[str, _Draft]) -> None:
+def _read_file(path: Path, root: str, languages: dict[str, Language]) -> None:
+    """Put what a TOML declares into `languages`; its sets replace those of the same name, in whatever language."""
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise SettingError(f"{path} cannot be read: {error}", "fix the file") from None
     table = read_settings(_LanguageTable, raw, str(path))
     code = table.code or path.stem
-    draft = drafts.setdefault(code, _Draft(code))
-    draft.name = table.name or draft.name
-    draft.spaced = draft.spaced if table.spaced is None else table.spaced
-    for name, corpus in _tables(table.corpora, f"[corpora] of {path}"):
-        where = f"[corpora.{name}] of {path}"
-        _add_corpus(draft, read_corpus(name, corpus, code=code, root=root, where=where))
+    before = languages.get(code, Language(code, code))
+    corpora = {corpus.name: corpus for corpus in before.corpora}
+    for name, own in _tables(table.corpora, f"[corpora] of {path}"):
+        corpus = read_corpus(name, own, code=code, root=root, where=f"[corpora.{name}] of {path}")
+        if corpus.default:
+            corpora = {key: replace(other, default=False) for key, other in corpora.items()}
+        corpora[name] = corpus
     read: dict[str, PairSet] = {}
     for name, own in _tables(table.sets, f"[sets] of {path}"):
-        where = f'[sets."{name}"] of {path}'
         merged = _with_family(own, table.families.get(name.split(".")[0], {}))
-        read[name] = read_pair_set(name, merged, code=code, root=root, known=read, where=where)
-    _check_primary(read, path)
-    for pair_set in read.values():
-        _add_set(draft, pair_set, drafts)
+        read[name] = read_pair_set(name, merged, code=code, root=root, known=read, where=f'[sets."{name}"] of {path}')
+    sets = {each.name: each for each in before.sets}
+    if _has_primary(read, path):
+        sets = {name: replace(each, primary=False) for name, each in sets.items()}
+    for other in languages.values():
+        languages[other.code] = replace(other, sets=tuple(each for each in other.sets if each.name not in read))
+    languages[code] = Language(
+        code,
+        table.name or before.name,
+        before.spaced if table.spaced is None else table.spaced,
+        tuple(corpora.values()),
+        tuple((sets | read).values()),
+    )
 
 
 def _tables(tables: Mapping[str, Any], where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -171,27 +164,11 @@ def _with_family(own: Mapping[str, Any], family: Mapping[str, Any]) -> dict[str,
     return merged
 
 
-def _check_primary(read: Mapping[str, PairSet], path: Path) -> None:
+def _has_primary(read: Mapping[str, PairSet], path: Path) -> bool:
+    """Whether one of the sets is primary. Raises SettingError for several, and for one of two languages."""
     primary = [name for name, pair_set in read.items() if pair_set.primary]
     if len(primary) > 1:
         raise SettingError(f"{path} has {len(primary)} primary sets: {', '.join(primary)}", "keep one")
     if primary and len(set(read[primary[0]].languages)) > 1:
         raise SettingError(f"{path}: primary set {primary[0]} is of two languages", "choose a monolingual one")
-
-
-def _add_corpus(draft: _Draft, corpus: Corpus) -> None:
-    if corpus.default:
-        for name, other in draft.corpora.items():
-            draft.corpora[name] = dataclasses.replace(other, default=False)
-    draft.corpora[corpus.name] = corpus
-
-
-def _add_set(draft: _Draft, pair_set: PairSet, drafts: Mapping[str, _Draft]) -> None:
-    """Put a set in its place: it replaces an earlier one of its name, and a primary one demotes an earlier primary."""
-    for other in drafts.values():
-        if other is not draft:
-            other.sets.pop(pair_set.name, None)
-    if pair_set.primary:
-        for name, other_set in draft.sets.items():
-            draft.sets[name] = dataclasses.replace(other_set, primary=False)
-    draft.sets[pair_set.name] = pair_set
+    return bool(primary)

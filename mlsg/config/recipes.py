@@ -31,15 +31,9 @@ class PrepareSettings:
     lang: Annotated[str, "language of the sentences"] = "en"
     corpus: Annotated[str, "a corpus declared in langs/<lang>.toml; empty: the language's default"] = ""
     limit: Annotated[int, "at most this many sentences, a seeded sample; 0: all", Between(0)] = 0
-    min_chars: Annotated[int, "leave out shorter sentences; a character of an unspaced script counts 3", Between(0)] = (
-        10
-    )
-    max_chars: Annotated[int, "leave out longer sentences; a character of an unspaced script counts 3", Between(1)] = (
-        400
-    )
-    drop_evaluation: Annotated[bool, "leave out evaluation sentences, unless the corpus is declared transductive"] = (
-        True
-    )
+    min_chars: Annotated[int, "leave out shorter sentences; a character of an unspaced script is 3", Between(0)] = 10
+    max_chars: Annotated[int, "leave out longer sentences; a character of an unspaced script is 3", Between(1)] = 400
+    drop_evaluation: Annotated[bool, "leave out evaluation sentences, unless the corpus is transductive"] = True
     seed: Annotated[int, "seed of the sample", Between(0)] = 0
 
 
@@ -47,16 +41,12 @@ class PrepareSettings:
 class TrainSettings:
     """Settings of `mlsg train` that every objective shares; defaults are the paper's (docs/design.md, part 4)."""
 
-    model: Annotated[str, "base: hub id, local folder or sentence-transformers folder; starter: the embedded one"] = (
-        "bert-base-multilingual-cased"
-    )
+    model: Annotated[str, "base: hub id or folder; starter: the embedded one"] = "bert-base-multilingual-cased"
     revision: Annotated[str, "hub revision of the base"] = "main"
     epochs: Annotated[int, "passes over the sentences", Between(1)] = 1
     max_steps: Annotated[int, "stop after this many steps; 0: never", Between(0)] = 0
     batch_size: Annotated[int, "sentences a step, over all processes", Between(2)] = 16
-    mini_batch_size: Annotated[
-        int, "sentences a forward pass, where a batch is too big for the memory; 0: the batch", Between(0)
-    ] = 0
+    mini_batch_size: Annotated[int, "sentences a forward pass, to save memory; 0: the whole batch", Between(0)] = 0
     learning_rate: Annotated[float, "peak learning rate", Between(0)] = 5e-5
     warmup_ratio: Annotated[float, "share of the steps with linear warm-up, linear decay after", Between(0, 1)] = 0.1
     adam_betas: Annotated[tuple[float, float], "AdamW"] = (0.9, 0.9)
@@ -69,9 +59,9 @@ class TrainSettings:
     eval_steps: Annotated[int, "steps between two dev evaluations", Between(1)] = 50
     keep: Annotated[Literal["best", "last"], "which weights are saved: best on dev, or last"] = "best"
     patience: Annotated[int, "stop after this many dev evaluations that `stopping` counts; 0: never", Between(0)] = 10
-    stopping: Annotated[
-        Literal["best", "drops"], "best: those since the best; drops: all below the one before, as in the authors' code"
-    ] = "best"
+    stopping: Annotated[Literal["best", "drops"], "best: those since the best; drops: all below the one before"] = (
+        "best"
+    )
     collapse_above: Annotated[float, "stop when random pairs have a mean cosine above this", Between(0, 1)] = 0.995
     precision: Annotated[Precision, "float32, or bf16 autocast"] = "float32"
     seed: Annotated[int, "seed of the order, the head, the dropout and every other draw", Between(0)] = 1
@@ -109,16 +99,12 @@ class Recipe:
     objective: Mapping[str, Any] = field(default_factory=lambda: {"name": DEFAULT_OBJECTIVE})
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     eval: EvalSettings = field(default_factory=EvalSettings)
-    pretrain: Mapping[str, Any] | None = None
-    """Only in recipes of `mlsg starter build`."""
+    pretrain: Mapping[str, Any] | None = None  # only in recipes of `mlsg starter build`
 
 
 SECTIONS: Mapping[str, type] = {
-    "prepare": PrepareSettings,
-    "train": TrainSettings,
-    "encoder": EncoderSettings,
-    "eval": EvalSettings,
-}
+    "prepare": PrepareSettings, "train": TrainSettings, "encoder": EncoderSettings, "eval": EvalSettings
+}  # fmt: skip
 """The sections whose settings are known here."""
 _KEYS = (*SECTIONS, "objective", "pretrain", "summary")
 
@@ -154,7 +140,13 @@ def changed_recipe(name: str, changes: Mapping[str, Any]) -> Recipe:
 def _merged_tables(name: str, seen: tuple[str, ...]) -> dict[str, Any]:
     if name in seen:
         raise SettingError(f"recipes extend one another in a circle: {' -> '.join([*seen, name])}", "break the circle")
-    tables = _read(name)
+    path = Path(name) if name.endswith(".toml") else resource_folder("pipelines") / f"{name}.toml"
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingError(f'unknown recipe "{name}"', nearest(name, recipe_names())) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise SettingError(f"recipe {path} cannot be read: {error}", "fix the file") from None
     parent = tables.pop("extends", None)
     if not isinstance(parent, str | None):
         raise SettingError(f"extends in recipe {name} is not a text", "write the name or the path of a recipe")
@@ -163,25 +155,14 @@ def _merged_tables(name: str, seen: tuple[str, ...]) -> dict[str, Any]:
 
 def _inherited(base: Mapping[str, Any], tables: Mapping[str, Any]) -> dict[str, Any]:
     """`tables` over `base`, key by key; another objective shares no settings with the one that it replaces."""
-    merged = dict(base)
+    merged = {**base, **tables}
     for key, value in tables.items():
         before = base.get(key)
-        merged[key] = value
         if isinstance(before, dict) and isinstance(value, dict):
             name = before.get("name", DEFAULT_OBJECTIVE)
             if key != "objective" or value.get("name", name) == name:
                 merged[key] = {**before, **value}
     return merged
-
-
-def _read(name: str) -> dict[str, Any]:
-    path = Path(name) if name.endswith(".toml") else resource_folder("pipelines") / f"{name}.toml"
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SettingError(f'unknown recipe "{name}"', nearest(name, recipe_names())) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise SettingError(f"recipe {path} cannot be read: {error}", "fix the file") from None
 
 
 def _build(name: str, tables: Mapping[str, Any]) -> Recipe:

@@ -98,8 +98,7 @@ class Corpus:
 _FILE_KEYS = {item.name for item in dataclasses.fields(Files)} - {"paths"}
 _SET_KEYS = {item.name for item in dataclasses.fields(PairSet)} - {"name"} | {"members"} | _FILE_KEYS
 _CORPUS_KEYS = {item.name for item in dataclasses.fields(Corpus)} - {"name", "lang"} | _FILE_KEYS
-PACKED = (".xz", ".gz", ".zst")
-"""Endings of packed text files, in the order in which they are looked for."""
+PACKED = (".xz", ".gz", ".zst")  # endings of packed text files, in the order in which they are looked for
 
 BY_SUFFIX: Mapping[str, Mapping[str, Any]] = {
     ".tsv": {"reader": "delimited", "delimiter": "\t", "quoted": False},
@@ -132,7 +131,10 @@ def read_pair_set(
     own = {key: value for key, value in table.items() if key not in _FILE_KEYS | {"files", "hub", "members"}}
     from_name = {"name": name, "family": head.split(".")[0], "split": split or "test"}
     pair_set = read_settings(PairSet, {**from_name, "languages": [code, code], "root": root, **own}, where)
-    members = [_member(member, known, where) for member in table.get("members", [])]
+    for member in table.get("members", []):
+        if member not in known:
+            raise SettingError(f'{where}: member "{member}" is not declared above it', nearest(member, known))
+    members = [known[member] for member in table.get("members", [])]
     files = tuple(file for member in members for file in member.files) or _files(table, PAIR_COLUMNS, where)
     for file in files:
         _check_columns(file, where)
@@ -157,70 +159,57 @@ def read_corpus(name: str, table: Mapping[str, Any], *, code: str, root: str, wh
     return dataclasses.replace(corpus, files=files, hub=hub)
 
 
-def _member(name: str, known: Mapping[str, PairSet], where: str) -> PairSet:
-    if name not in known:
-        raise SettingError(f'{where}: member "{name}" is not declared above it', nearest(name, known))
-    return known[name]
-
-
 def _files(
     table: Mapping[str, Any], columns: tuple[str, ...], where: str, text_reader: str = "delimited"
 ) -> tuple[Files, ...]:
+    """One for each path, or one for all of `parallel`; the suffix and the columns say what the table does not."""
     named = table.get("files", [])
     paths = [named] if isinstance(named, str) else named
     if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
         raise SettingError(f"{where}: files must be a path or a list of paths", "fix the value")
-    options = {key: value for key, value in table.items() if key in _FILE_KEYS}
-    if not paths:
-        return ()
-    if options.get("reader") == "parallel":
-        return (read_settings(Files, {"columns": [0, 1], "header": False, **options, "paths": paths}, where),)
-    return tuple(
-        read_settings(Files, {**_guess(path, options, columns, text_reader, where), **options, "paths": [path]}, where)
-        for path in paths
-    )
-
-
-def _guess(
-    path: str, options: Mapping[str, Any], columns: tuple[str, ...], text_reader: str, where: str
-) -> dict[str, Any]:
-    """What the suffix says: `pairs.csv.xz` is comma-separated and quoted; a header is there when columns have names."""
-    suffix = suffix_of(path)
-    guess = dict(BY_SUFFIX.get(suffix, {}))
-    if suffix == ".txt":
-        guess["reader"] = text_reader
-    if not guess and "reader" not in options:
-        raise SettingError(f'{where}: "{path}" does not say how it is read', 'add reader = "delimited"')
-    guess["columns"] = list(columns)
-    chosen = options.get("columns", guess["columns"])
-    return {**guess, "header": isinstance(chosen, list) and any(isinstance(column, str) for column in chosen)}
+    options = {"columns": list(columns)} | {key: value for key, value in table.items() if key in _FILE_KEYS}
+    if paths and options.get("reader") == "parallel":
+        options = {"header": False, **options, "columns": table.get("columns", [0, 1]), "paths": paths}
+        return (read_settings(Files, options, where),)
+    header = isinstance(options["columns"], list) and any(isinstance(column, str) for column in options["columns"])
+    files = []
+    for path in paths:
+        suffix = suffix_of(path)
+        guess = BY_SUFFIX.get(suffix, {})
+        if not guess and "reader" not in options:
+            raise SettingError(f'{where}: "{path}" does not say how it is read', 'add reader = "delimited"')
+        text = {"reader": text_reader} if suffix == ".txt" else {}
+        files.append(read_settings(Files, {**guess, **text, "header": header, **options, "paths": [path]}, where))
+    return tuple(files)
 
 
 def _check_columns(files: Files, where: str) -> None:
-    wanted = 2 if files.separator or files.reader == "parallel" else 3
-    if len(files.columns) != wanted:
-        what = "sentence 1, sentence 2" + ", score" * (wanted - 2)
-        remedy = f"name {'the cell of both sentences, score' if files.separator else what}"
-        raise SettingError(f"{where}: columns has {len(files.columns)} entries", remedy)
-    if files.reader == "parallel" and len(files.paths) not in (2, 3):
-        remedy = "name the sentences' file (or one for each side) and the scores' file"
-        raise SettingError(f"{where}: {len(files.paths)} parallel files", remedy)
-    if files.reader == "lines":
-        raise SettingError(f"{where}: reader lines has no columns", 'write reader = "parallel" or "delimited"')
-    if len(files.delimiter) != 1:
-        raise SettingError(f"{where}: delimiter {files.delimiter!r}", "give one character")
-    if any(isinstance(column, int) and column < 0 for column in files.columns):
-        raise SettingError(f"{where}: a column below 0", "count columns from 0, from the left")
-    numbered = any(isinstance(column, int) for column in files.columns)
-    if files.reader in ("json", "jsonl", "xml", "parquet") and numbered:
-        raise SettingError(f"{where}: columns of a {files.reader} file have names", "name the keys")
+    reader, count = files.reader, len(files.columns)
+    parallel, keyed = reader == "parallel", reader in ("json", "jsonl", "xml", "parquet")
+    numbers = [column for column in files.columns if isinstance(column, int)]
     names = [column for column in files.columns if isinstance(column, str)]
     names += [column for column in files.where if not column.isdigit()]
-    if files.reader == "delimited" and not files.header and names:
-        raise SettingError(f"{where}: column {names[0]} but header = false", "give column numbers, counted from 0")
-    for option, reader in (("scored_lines", "parallel"), ("where", "delimited, json, jsonl, xml, parquet")):
-        if getattr(files, option) and files.reader not in reader.split(", "):
-            raise SettingError(f"{where}: {option} with reader {files.reader}", f"use it with {reader}")
+    cells = ["the cell of both sentences", "score"] if files.separator else ["sentence 1", "sentence 2", "score"]
+    wanted = cells[:2] if parallel else cells
+    paths_remedy = "name the sentences' file (or one for each side) and the scores' file"
+    where_remedy = "use it with delimited, json, jsonl, xml, parquet"
+    for wrong, problem, remedy in (
+        (count != len(wanted), f"columns has {count} entries", f"name {', '.join(wanted)}"),
+        (parallel and len(files.paths) not in (2, 3), f"{len(files.paths)} parallel files", paths_remedy),
+        (reader == "lines", "reader lines has no columns", 'write reader = "parallel" or "delimited"'),
+        (len(files.delimiter) != 1, f"delimiter {files.delimiter!r}", "give one character"),
+        (any(number < 0 for number in numbers), "a column below 0", "count columns from 0, from the left"),
+        (keyed and numbers, f"columns of a {reader} file have names", "name the keys"),
+        (
+            reader == "delimited" and not files.header and names,
+            f"column {next(iter(names), '')} but header = false",
+            "give column numbers, counted from 0",
+        ),
+        (files.scored_lines and not parallel, f"scored_lines with reader {reader}", "use it with parallel"),
+        (files.where and reader != "delimited" and not keyed, f"where with reader {reader}", where_remedy),
+    ):
+        if wrong:
+            raise SettingError(f"{where}: {problem}", remedy)
 
 
 def _hub_table(table: object, where: str) -> dict[str, Any]:

@@ -13,7 +13,8 @@ import re
 import tomllib
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Literal, TypeVar
 
 from mlsg.config.names import suggestion
@@ -38,24 +39,29 @@ def read_settings(cls: type[T], table: Mapping[str, Any], where: str) -> T:
 
     Raises SettingError for an unknown key, a wrong type, an unknown choice or a number out of bounds.
     """
-    hints = _hints(cls)  # type: ignore[arg-type]
+    fields = _fields(cls)  # type: ignore[arg-type]
     values = {}
     for key, value in table.items():
-        if key not in hints:
-            raise SettingError(f'unknown key "{key}" in {where}', suggestion(key, hints))
-        values[key] = _checked(value, hints[key], f"{where}: {key}")
+        if key not in fields:
+            raise SettingError(f'unknown key "{key}" in {where}', suggestion(key, fields))
+        plain, annotations = fields[key]
+        values[key] = _typed(value, plain, f"{where}: {key}")
+        for bound in annotations:
+            if isinstance(bound, Between) and not bound.low <= values[key] <= bound.high:
+                raise SettingError(f"{where}: {key} is {value!r}", f"give a number {bound}")
     return cls(**values)
 
 
 def setting_names(cls: type) -> list[str]:
     """Names of the settings of a dataclass, in their order."""
-    return list(_hints(cls))
+    return list(_fields(cls))
 
 
 def meanings(cls: type) -> dict[str, str]:
     """Field name -> the sentence that says what it means."""
-    hints = _hints(cls)
-    return {name: next((m for m in _metadata(hint) if isinstance(m, str)), "") for name, hint in hints.items()}
+    return {
+        name: next((each for each in said if isinstance(each, str)), "") for name, (_, said) in _fields(cls).items()
+    }
 
 
 def table_of(settings: object) -> dict[str, Any]:
@@ -91,23 +97,11 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 
 
 @functools.cache
-def _hints(cls: type) -> dict[str, Any]:
-    """Annotations of the fields; a ClassVar is not a field."""
-    hints = typing.get_type_hints(cls, include_extras=True)
-    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
-
-
-def _metadata(hint: Any) -> Iterator[Any]:
-    yield from getattr(hint, "__metadata__", ())
-
-
-def _checked(value: Any, hint: Any, where: str) -> Any:
-    plain = hint.__origin__ if hasattr(hint, "__metadata__") else hint
-    result = _typed(value, plain, where)
-    for bound in _metadata(hint):
-        if isinstance(bound, Between) and not bound.low <= result <= bound.high:
-            raise SettingError(f"{where} is {value!r}", f"give a number {bound}")
-    return result
+def _fields(cls: type) -> dict[str, tuple[Any, tuple[Any, ...]]]:
+    """Field -> its type, and what else `Annotated` holds; a ClassVar is not a field."""
+    plain, full = typing.get_type_hints(cls), typing.get_type_hints(cls, include_extras=True)
+    names = [field.name for field in dataclasses.fields(cls)]
+    return {name: (plain[name], getattr(full[name], "__metadata__", ())) for name in names}
 
 
 def _typed(value: Any, plain: Any, where: str) -> Any:
@@ -121,7 +115,7 @@ def _typed(value: Any, plain: Any, where: str) -> Any:
         return _typed_tuple(value, typing.get_args(plain), where)
     if origin is types.UnionType:
         return _typed_union(value, typing.get_args(plain), where)
-    if origin is dict or plain is dict or isinstance(plain, types.GenericAlias):
+    if isinstance(plain, types.GenericAlias):
         if not isinstance(value, dict):
             raise _wrong_type(where, "a table", value)
         return dict(value)
@@ -134,10 +128,8 @@ def _typed(value: Any, plain: Any, where: str) -> Any:
 
 def _typed_union(value: Any, kinds: tuple[Any, ...], where: str) -> Any:
     for kind in kinds:
-        try:
+        with suppress(SettingError):
             return _typed(value, kind, where)
-        except SettingError:
-            continue
     raise _wrong_type(where, " or ".join(_NAMES.get(kind, "a list") for kind in kinds if kind is not type(None)), value)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import ClassVar
 
@@ -63,8 +64,8 @@ def stream_sources(paths: Sequence[Path], column: str = "text") -> Iterator[str]
     Raises DataError for everything that `source_file` refuses (at once, before any text), a missing column, a cell that
     is not text, rows of unequal width, bytes that are not UTF-8, and damaged files.
     """
-    for path, file in [(path, source_file(path, column)) for path in paths]:
-        yield from read_texts([path], file)
+    files = [source_file(path, column) for path in paths]
+    return chain.from_iterable(read_texts([path], file) for path, file in zip(paths, files, strict=True))
 
 
 def _sha256(path: Path) -> str:

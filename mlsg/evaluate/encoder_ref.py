@@ -80,12 +80,7 @@ class EncoderRef:
         from mlsg.model.encoder import Encoder
 
         return Encoder.load(
-            source,
-            revision=self.revision,
-            pooling=self.pooling,
-            layer=self.layer,
-            precision=precision,
-            hub=hub,
+            source, revision=self.revision, pooling=self.pooling, layer=self.layer, precision=precision, hub=hub
         )
 
     def _present(self, hub: Hub) -> str:
@@ -111,9 +106,12 @@ def resolve_encoder(encoder: str | Artefact, pooling: str | None, workspace: Wor
     if pooling is not None and pooling not in get_args(Pooling):
         raise SettingError(f'unknown pooling "{pooling}"', nearest(pooling, get_args(Pooling)))
     layer = None if pooling is None else -1
-    if isinstance(encoder, str):
-        encoder = _artefact_of(encoder, workspace) or encoder
+    if isinstance(encoder, str):  # a path to an artefact and the artefact have the same key
+        folder = Path(encoder).absolute()
+        encoder = next((each for each in workspace.artefacts("encoders") if each.folder.absolute() == folder), encoder)
     if isinstance(encoder, Artefact):
+        # the base as the training named it: the manifest's recipe has the path, which is not part of the key
+        model = encoder.manifest.get("recipe", {}).get("train", {}).get("model")
         return EncoderRef(
             encoder.name,
             (str(encoder.folder),),
@@ -122,7 +120,7 @@ def resolve_encoder(encoder: str | Artefact, pooling: str | None, workspace: Wor
             layer=layer,
             inputs={"encoder": encoder.key},
             provenance=provenance_in(encoder.folder),
-            base_sources=_base_sources(encoder),
+            base_sources=(model,) if model else (),
         )
     found = fingerprint_model(encoder, "main", hub)
     folder = Path(encoder).expanduser()
@@ -158,16 +156,3 @@ def base_of(encoder: EncoderRef, pooling: str) -> EncoderRef:
         layer=-1,
         fingerprints={"encoder": made.base_fingerprint},
     )
-
-
-def _base_sources(encoder: Artefact) -> tuple[str, ...]:
-    """The base as the training named it: the manifest's recipe has the path, which is not part of the key."""
-    model = encoder.manifest.get("recipe", {}).get("train", {}).get("model")
-    return (model,) if model else ()
-
-
-def _artefact_of(encoder: str, workspace: Workspace) -> Artefact | None:
-    """The artefact whose folder was named, so that a path and the artefact have the same key."""
-    folder = Path(encoder).absolute()
-    found = (artefact for artefact in workspace.artefacts("encoders") if artefact.folder.absolute() == folder)
-    return next(found, None)

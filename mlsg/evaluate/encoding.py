@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from mlsg.hub import Hub
     from mlsg.model.encoder import Encoder
 
-_KEPT_AT_ONCE = 8192
-"""A killed evaluation loses at most this many sentences."""
+_KEPT_AT_ONCE = 8192  # A killed evaluation loses at most this many sentences
 
 
 def encode_sentences(
@@ -71,9 +70,7 @@ def _complete(
     def keep() -> None:
         texts = [missing[row] for row in waiting]
         for each, own in zip(stores, found, strict=True):
-            each.add(
-                texts, Rows(own.vectors[waiting], own.truncated[waiting], own.unknown[waiting], own.known[waiting])
-            )
+            each.add(texts, own.of(waiting))
         waiting.clear()
 
     with console.progress(f"encode with {store.encoder.label}", total=len(missing), unit="sentences") as bar:

@@ -11,8 +11,7 @@ from mlsg.evaluate.cosines import read_cosines
 from mlsg.evaluate.results import Differences, Gain, MeanScore, Scores, SetDifference
 from mlsg.evaluate.statistics import Resampled, mean, mean_difference, resampled
 
-BySet = Mapping[str, Resampled | None]
-"""Set -> Spearman, None where it is undefined."""
+BySet = Mapping[str, Resampled | None]  # set -> Spearman, None where it is undefined
 
 
 def mean_score(

@@ -15,18 +15,15 @@ from typing import TYPE_CHECKING, Any
 from mlsg.cache.artefact import Artefact
 from mlsg.errors import SettingError
 from mlsg.evaluate.statistics import Interval
+from mlsg.report.tables import BASELINES, points
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-BASELINES = ("base_cls", "base_mean", "overlap", "idf_overlap")
-FEW_PAIRS = 100
-MISSING = "-"
-
-
-def points(value: float | None) -> str:
-    """A correlation x 100: `0.8203` -> `82.0`."""
-    return MISSING if value is None else f"{round(100 * value, 1) + 0.0:.1f}"
+_SHOWN = (
+    "set", "languages", "split", "pairs", "spearman", "pearson", "interval", "truncated", "unknown", "made",
+    "transductive",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -154,8 +151,8 @@ class Scores:
             "schema": "mlsg.scores/1",
             "encoder": asdict(self.encoder),
             "suite": self.suite,
-            "languages": {lang: self._language(self.set_score(name), name) for lang, name in self.primaries.items()},
-            "sets": [_set(score) for score in self.sets],
+            "languages": {lang: self._language(name) for lang, name in self.primaries.items()},
+            "sets": [_json({name: getattr(score, name) for name in _SHOWN}) for score in self.sets],
         }
 
     def to_frame(self) -> DataFrame:
@@ -206,15 +203,16 @@ class Scores:
             for score in self.sets
         ]
 
-    @staticmethod
-    def _language(score: SetScore | None, name: str | None) -> dict[str, Any]:
-        return {
+    def _language(self, name: str | None) -> dict[str, Any]:
+        score = self.set_score(name)
+        found = {
             "primary": name,
-            "spearman": _rounded(score.spearman) if score else None,
-            "interval": _rounded_interval(score.interval) if score else None,
+            "spearman": score.spearman if score else None,
+            "interval": score.interval if score else None,
             "pairs": score.pairs if score else 0,
-            "baselines": {role: _rounded(score.baselines[role]) if score else None for role in BASELINES},
+            "baselines": {role: score.baselines[role] if score else None for role in BASELINES},
         }
+        return {key: _json(value) for key, value in found.items()}
 
 
 @dataclass(frozen=True)
@@ -247,29 +245,9 @@ class Differences:
             "first": self.first.key,
             "second": self.second.key,
             "primaries": dict(self.primaries),
-            "mean": None if self.mean is None else _gain(self.mean),
-            "sets": [
-                {
-                    "set": each.set,
-                    "languages": list(each.languages),
-                    "pairs": each.pairs,
-                    "first": _rounded(each.first),
-                    "second": _rounded(each.second),
-                    "difference": _rounded(each.difference),
-                    "interval": _rounded_interval(each.interval),
-                }
-                for each in self.sets
-            ],
+            "mean": None if self.mean is None else _json(asdict(self.mean)),
+            "sets": [_json(asdict(each)) for each in self.sets],
         }
-
-
-def difference_document(scores: Sequence[Scores], differences: Sequence[Differences]) -> dict[str, Any]:
-    """JSON of several encoders, schema `mlsg.difference/1`: their scores, and the first one's differences from each."""
-    return {
-        "schema": "mlsg.difference/1",
-        "scores": [each.to_dict() for each in scores],
-        "differences": [each.to_dict() for each in differences],
-    }
 
 
 @dataclass(frozen=True)
@@ -289,59 +267,36 @@ class SeedScores:
     def to_dict(self) -> dict[str, Any]:
         """The JSON-able document of schema `mlsg.seeds/1`: the scores of each seed, and the means over them."""
         mean = self.means.mean
+        shown = ("set", "pairs", "spearman", "interval")
         return {
             "schema": "mlsg.seeds/1",
             "seeds": list(self.seeds),
             "scores": [each.to_dict() for each in self.scores],
             "sets": [
-                {
-                    "set": score.set,
-                    "pairs": score.pairs,
-                    "spearman": _rounded(score.spearman),
-                    "interval": _rounded_interval(score.interval),
-                    "spread": _rounded(self.spreads.get(score.set)),
-                }
-                for score in self.means.sets
+                _json({**{name: getattr(each, name) for name in shown}, "spread": self.spreads.get(each.set)})
+                for each in self.means.sets
             ],
             "mean": None
             if mean is None
-            else {
-                "languages": mean.languages,
-                "spearman": _rounded(mean.spearman),
-                "interval": _rounded_interval(mean.interval),
-                "spread": _rounded(self.spread),
-                "gains": {role: _gain(gain) for role, gain in mean.gains.items()},
-            },
+            else _json(
+                {
+                    "languages": mean.languages,
+                    "spearman": mean.spearman,
+                    "interval": mean.interval,
+                    "spread": self.spread,
+                    "gains": {role: asdict(gain) for role, gain in mean.gains.items()},
+                }
+            ),
         }
 
 
-def _set(score: SetScore) -> dict[str, Any]:
-    return {
-        "set": score.set,
-        "languages": list(score.languages),
-        "split": score.split,
-        "pairs": score.pairs,
-        "spearman": _rounded(score.spearman),
-        "pearson": _rounded(score.pearson),
-        "interval": _rounded_interval(score.interval),
-        "truncated": score.truncated,
-        "unknown": score.unknown,
-        "made": score.made,
-        "transductive": score.transductive,
-    }
-
-
-def _gain(gain: Gain) -> dict[str, Any]:
-    return {"difference": _rounded(gain.difference), "interval": _rounded_interval(gain.interval)}
-
-
-def _rounded(value: float | None) -> float | None:
-    """Six decimals: below what any number of threads or pairs can mean, and -0.0 is 0.0."""
-    return None if value is None else round(value, 6) + 0.0
-
-
-def _rounded_interval(interval: Interval | None) -> list[float] | None:
-    return None if interval is None else [round(end, 6) + 0.0 for end in interval]
+def _json(value: Any) -> Any:
+    """A value as JSON has it; six decimals: below what any number of threads or pairs can mean, and -0.0 is 0.0."""
+    if isinstance(value, float):
+        return round(value, 6) + 0.0
+    if isinstance(value, Mapping):
+        return {name: _json(part) for name, part in value.items()}
+    return [_json(part) for part in value] if isinstance(value, (tuple, list)) else value
 
 
 def _pair(ends: Sequence[float] | None) -> Interval | None:

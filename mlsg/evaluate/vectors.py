@@ -35,8 +35,7 @@ from mlsg.cache.workspace import versions
 from mlsg.evaluate.encoder_ref import EncoderRef
 
 FORMAT = 1
-LIMIT = 8 * 2**30
-"""Bytes that all encoders' vectors may take."""
+LIMIT = 8 * 2**30  # bytes that all encoders' vectors may take
 _FACTS = "encoder.json"
 _DECIDING = ("torch", "transformers", "tokenizers")
 
@@ -45,8 +44,7 @@ _DECIDING = ("torch", "transformers", "tokenizers")
 class Rows:
     """n texts under one encoder; where `known` is false the rest means nothing."""
 
-    vectors: NDArray[np.float32]
-    """(n, d)."""
+    vectors: NDArray[np.float32]  # (n, d)
     truncated: NDArray[np.bool_]
     unknown: NDArray[np.int64]
     known: NDArray[np.bool_]
@@ -67,8 +65,7 @@ class Rows:
 class VectorStore:
     """The vectors of one encoder in one precision."""
 
-    root: Path
-    """The workspace's folder."""
+    root: Path  # the workspace's folder
     encoder: EncoderRef
     precision: str
 

@@ -1,7 +1,4 @@
-"""The Hugging Face hub as mlsg uses it: data sets at a pinned revision, models as local folders, caches when offline.
-
-Importing this package imports none of the hub's own libraries; `source` is a `mlsg.config.catalog.HubSource`.
-"""
+"""The Hugging Face hub as mlsg uses it; importing this package imports none of the hub's own libraries."""
 
 from __future__ import annotations
 
@@ -12,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlsg.errors import HubUnreachableError, MlsgError
-from mlsg.hub import connectivity, libraries, revisions, rows, snapshot
+from mlsg.hub import libraries, revisions, rows, snapshot
 from mlsg.hub.errors import Kind, named
-from mlsg.hub.retry import RetryPolicy
+from mlsg.hub.retry import RetryPolicy, why_out_of_reach
 
 if TYPE_CHECKING:
     from mlsg.config.catalog import HubSource
@@ -24,10 +21,9 @@ __all__ = ["Hub"]
 
 @dataclass(frozen=True)
 class Hub:
-    """Data sets, models and revisions: from the caches under HF_HOME where they are there, else from the hub.
+    """Data sets, models and revisions: from the caches under HF_HOME, else from the hub.
 
-    What is pinned and cached is never asked for. `workspace` records what a branch meant when it was first used; with
-    None nothing is recorded.
+    `workspace` records what a branch meant when it was first used; with None nothing is recorded.
     """
 
     workspace: Path | None = None
@@ -38,36 +34,26 @@ class Hub:
         """The hub as HF_ENDPOINT, HF_HUB_OFFLINE, HF_TOKEN, HF_HOME and the proxy variables describe it."""
         return cls(workspace)
 
-    def reachable(self) -> bool:
-        """Whether the hub answers; tested once for the process, within 3 s. Never raises."""
-        return not self.why_unreachable()
-
     def why_unreachable(self) -> str:
-        """Empty, or in a few words: why the hub is out of reach."""
-        return libraries.offline_because() or connectivity.why_out_of_reach(libraries.endpoint())
+        """Empty, or in a few words: why the hub is out of reach; asked once, within 3 s. Never raises."""
+        return libraries.offline_because() or why_out_of_reach(libraries.endpoint())
 
     def resolve(self, repo: str, revision: str = "main", kind: Kind = "dataset") -> str | None:
-        """The full commit of `revision`: itself, or as this workspace first saw it, or as the hub says now.
+        """The full commit of `revision`, or None when it is unknown and the hub is out of reach.
 
-        None when it is unknown and the hub is out of reach. Raises DataError or ModelError when the hub knows no such
-        repository or revision, HubUnreachableError when the hub keeps failing and the cache does not know it, and
-        SettingError when the workspace cannot be written.
+        Raises DataError or ModelError when it does not exist, HubUnreachableError when the hub keeps failing and the
+        cache does not know it, and SettingError when the workspace cannot be written.
         """
         if revisions.is_commit(revision):
             return revision
-        known = revisions.recorded(self.workspace, kind, repo, revision)
-        if known:
+        if known := revisions.recorded(self.workspace, kind, repo, revision):
             return known
-        found = self._ask_commit(repo, revision, kind) if self.reachable() else None
+        found = None if self.why_unreachable() else self._ask_commit(repo, revision, kind)
         found = found or revisions.cached(kind, repo, revision)
         return revisions.record(self.workspace, kind, repo, revision, found) if found else None
 
     def rows(self, source: HubSource) -> Iterator[Mapping[str, Any]]:
-        """The rows of a data set that `where` selects, declared columns only, in the data set's order.
-
-        Raises DataError for what does not exist or cannot be read, HubUnreachableError when it is neither cached nor
-        in reach.
-        """
+        """The rows of a data set that `where` selects, declared columns only. Raises DataError, HubUnreachableError."""
         return rows.read_rows(source, self._readable_commit(source), self.retry_policy)
 
     def stream(self, source: HubSource) -> Iterator[Mapping[str, Any]]:
@@ -93,16 +79,12 @@ class Hub:
         return ""
 
     def snapshot(self, repo: str, revision: str = "main") -> Path:
-        """The local folder of a model: configuration, tokenizer files and safetensors, never a pickle.
-
-        Raises ModelError for what is not a model or has only pickled weights, HubUnreachableError when it is neither
-        cached nor in reach.
-        """
+        """The local folder of a model, without any pickle. Raises ModelError, HubUnreachableError."""
         commit = self.resolve(repo, revision, "model")
         folder = snapshot.cached_model(repo, commit) if commit else None
         if folder is not None:
             return folder
-        if commit is None or not self.reachable():
+        if commit is None or self.why_unreachable():
             raise self._out_of_reach("model", repo, revision, "name a local folder")
         return snapshot.download_model(repo, commit, self.retry_policy)
 
@@ -121,7 +103,7 @@ class Hub:
     def _readable_commit(self, source: HubSource) -> str:
         """The commit to read; HubUnreachableError when its rows are neither cached nor in reach."""
         commit = self.resolve(source.path, source.revision)
-        if commit and (rows.cached_table(source, commit) or self.reachable()):
+        if commit and (rows.cached_table(source, commit) or not self.why_unreachable()):
             return commit
         raise self._out_of_reach("dataset", source.path, source.revision, "read local files with --data-root")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import re
 import ssl
@@ -31,17 +32,22 @@ def user_error(error: BaseException, kind: Kind, repo: str, revision: str) -> Ml
     certificate = untrusted_certificate(error)
     if certificate is not None:
         why = certificate.verify_message.rstrip(".")
-        return HubUnreachableError(
-            f"{libraries.endpoint()} shows a certificate that is not trusted ({why})",
-            "set SSL_CERT_FILE to the certificates of your network, or fix HF_ENDPOINT",
-        )
-    for each in chain(error):
-        if isinstance(each, MlsgError):
-            return each
-        objection = _no_access(each, kind, repo) or _not_found(each, kind, repo, revision) or _no_room(each, kind, repo)
-        if objection is not None:
-            return objection
-    return None
+        problem = f"{libraries.endpoint()} shows a certificate that is not trusted ({why})"
+        return HubUnreachableError(problem, "set SSL_CERT_FILE to the certificates of your network, or fix HF_ENDPOINT")
+    found = (each if isinstance(each, MlsgError) else _objection(each, kind, repo, revision) for each in chain(error))
+    return next((each for each in found if each is not None), None)
+
+
+@contextlib.contextmanager
+def reworded(kind: Kind, repo: str, revision: str) -> Iterator[None]:
+    """Raise what the hub objects to as `user_error` words it, and all else as it is."""
+    try:
+        yield
+    except Exception as error:
+        objection = user_error(error, kind, repo, revision)
+        if objection is None or objection is error:
+            raise
+        raise objection from error
 
 
 def unreadable_data_set(error: Exception, repo: str, config: str | None, split: str) -> MlsgError:
@@ -59,8 +65,7 @@ def unreadable_data_set(error: Exception, repo: str, config: str | None, split: 
 def reason(error: BaseException) -> str:
     """The error in a few words: `it answers 503`, `Connection refused`, `The read operation timed out`."""
     for each in chain(error):
-        status = status_of(each)
-        if status is not None:
+        if (status := status_of(each)) is not None:
             return f"it answers {status}"
     root = list(chain(error))[-1]
     text = re.sub(r"^\[Errno -?\d+\] ", "", str(root).strip())
@@ -68,20 +73,19 @@ def reason(error: BaseException) -> str:
     return textwrap.shorten(first.rstrip("."), _LONGEST_REASON, placeholder=" ...") or type(root).__name__
 
 
-def chain(error: BaseException) -> Iterator[BaseException]:
-    """An error and what it was raised from, outermost first."""
+def chain(error: BaseException, *, suppressed: bool = False) -> Iterator[BaseException]:
+    """An error and what it was raised from, outermost first; `suppressed`: what `from None` hides too."""
     current: BaseException | None = error
     while current is not None:
         yield current
-        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+        hidden = current.__suppress_context__ and not suppressed
+        current = current.__cause__ or (None if hidden else current.__context__)
 
 
 def untrusted_certificate(error: BaseException) -> ssl.SSLCertVerificationError | None:
     """The certificate error that an error comes from; the HTTP library hides it among suppressed causes."""
-    current: BaseException | None = error
-    while current is not None and not isinstance(current, ssl.SSLCertVerificationError):
-        current = current.__cause__ or current.__context__
-    return current
+    causes = chain(error, suppressed=True)
+    return next((each for each in causes if isinstance(each, ssl.SSLCertVerificationError)), None)
 
 
 def status_of(error: BaseException) -> int | None:
@@ -89,34 +93,24 @@ def status_of(error: BaseException) -> int | None:
     return getattr(getattr(error, "response", None), "status_code", None)
 
 
-def _no_access(error: BaseException, kind: Kind, repo: str) -> MlsgError | None:
-    from huggingface_hub.errors import GatedRepoError
+def _objection(error: BaseException, kind: Kind, repo: str, revision: str) -> MlsgError | None:
+    from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
-    if not isinstance(error, GatedRepoError) and status_of(error) != 403:
-        return None
-    page = f"{libraries.endpoint()}/{'datasets/' if kind == 'dataset' else ''}{repo}"
-    return _ERROR[kind](f"{named(kind, repo)} is gated", f"accept its terms at {page} and set HF_TOKEN")
-
-
-def _not_found(error: BaseException, kind: Kind, repo: str, revision: str) -> MlsgError | None:
-    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
-
+    family, what, status = _ERROR[kind], named(kind, repo), status_of(error)
+    if isinstance(error, GatedRepoError) or status == 403:
+        page = f"{libraries.endpoint()}/{'datasets/' if kind == 'dataset' else ''}{repo}"
+        return family(f"{what} is gated", f"accept its terms at {page} and set HF_TOKEN")
     if isinstance(error, RevisionNotFoundError):
-        return _ERROR[kind](f"{named(kind, repo)} has no revision {revision}", "give a branch, a tag or a full commit")
+        return family(f"{what} has no revision {revision}", "give a branch, a tag or a full commit")
     if isinstance(error, HFValidationError):
-        return _ERROR[kind](f'"{repo}" is not the name of a {_NOUN[kind]}', f"check {_WHERE[kind]}: owner/name")
-    if isinstance(error, RepositoryNotFoundError) or status_of(error) in {401, 404}:
-        problem = f"{named(kind, repo)} is not on {libraries.endpoint()}, or is private"
-        return _ERROR[kind](problem, f"check {_WHERE[kind]}; for a private one set HF_TOKEN")
+        return family(f'"{repo}" is not the name of a {_NOUN[kind]}', f"check {_WHERE[kind]}: owner/name")
+    if isinstance(error, RepositoryNotFoundError) or status in {401, 404}:
+        problem = f"{what} is not on {libraries.endpoint()}, or is private"
+        return family(problem, f"check {_WHERE[kind]}; for a private one set HF_TOKEN")
+    if isinstance(error, OSError) and error.errno in _CANNOT_WRITE:
+        problem = f"{what} cannot be stored ({error.filename or libraries.hub_cache()}: {error.strerror})"
+        return family(problem, "free some space there, or set HF_HOME to another folder")
     return None
-
-
-def _no_room(error: BaseException, kind: Kind, repo: str) -> MlsgError | None:
-    if not isinstance(error, OSError) or error.errno not in _CANNOT_WRITE:
-        return None
-    place = error.filename or libraries.hub_cache()
-    problem = f"{named(kind, repo)} cannot be stored ({place}: {error.strerror})"
-    return _ERROR[kind](problem, "free some space there, or set HF_HOME to another folder")
 
 
 def _listed(text: str) -> list[str]:

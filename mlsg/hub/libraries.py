@@ -1,7 +1,6 @@
-"""The hub's own libraries, imported when first needed and kept quiet, and what they read from HF_* variables.
+"""The hub's own libraries, imported when first needed and kept quiet.
 
-`huggingface_hub` reads HF_ENDPOINT, HF_HOME, HF_HUB_CACHE and HF_HUB_OFFLINE when it is imported; its constants are
-what counts, so they are read here and not the environment. They are cheap to import; `datasets` takes most of a second.
+`huggingface_hub` reads HF_* variables when it is imported: its constants count, and not the environment.
 """
 
 from __future__ import annotations
@@ -18,35 +17,33 @@ _TRUE = {"1", "ON", "YES", "TRUE"}
 
 def endpoint() -> str:
     """The address of the hub (HF_ENDPOINT), without a final slash."""
-    from huggingface_hub import constants
-
-    return constants.ENDPOINT
+    return str(_constants().ENDPOINT)
 
 
 def offline_because() -> str:
     """Why the network must not be used, or "": `HF_HUB_OFFLINE is set`."""
-    from huggingface_hub import constants
-
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE"):
         if os.environ.get(name, "").upper() in _TRUE:
             return f"{name} is set"
-    return "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else ""
+    return "HF_HUB_OFFLINE is set" if _constants().HF_HUB_OFFLINE else ""
 
 
 def hub_cache() -> Path:
     """Where the hub's files are kept as they were downloaded."""
-    from huggingface_hub import constants
-
-    return Path(constants.HF_HUB_CACHE)
+    return Path(_constants().HF_HUB_CACHE)
 
 
 def datasets_cache() -> Path:
     """Where `datasets` keeps its tables; found without importing it."""
     if "datasets" in sys.modules:
         return Path(datasets().config.HF_DATASETS_CACHE)
+    return Path(os.environ.get("HF_DATASETS_CACHE") or Path(_constants().HF_HOME) / "datasets")
+
+
+def _constants() -> Any:
     from huggingface_hub import constants
 
-    return Path(os.environ.get("HF_DATASETS_CACHE") or Path(constants.HF_HOME) / "datasets")
+    return constants
 
 
 @cache
@@ -66,8 +63,7 @@ def hub() -> ModuleType:
 def datasets() -> Any:
     """`datasets`, quiet in the same way (DATASETS_VERBOSITY), and without its own retries or its download counter.
 
-    Its retries wait up to nine minutes silently and would multiply with ours (`mlsg.hub.retry`); its counter asks
-    another host than the hub for every data set, which users of a mirror do not expect.
+    Its retries wait silently and would multiply with ours; its counter asks another host than the hub.
     """
     hub()
     import datasets

@@ -1,18 +1,27 @@
-"""Transient errors, and how long to wait before the next try: 429, 5xx, broken connections, time-outs."""
+"""Whether the hub answers, which errors are transient, and how long to wait before the next try.
+
+The question goes through huggingface_hub's own client, so that proxies and certificates count as users configured them.
+Any answer counts, even an error: what is wrong with one data set is found out when that set is asked for.
+"""
 
 from __future__ import annotations
 
+import queue
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from mlsg.console import note
 from mlsg.errors import HubUnreachableError
-from mlsg.hub import connectivity, libraries
+from mlsg.hub import libraries
 from mlsg.hub.errors import chain, reason, status_of, untrusted_certificate
 
 T = TypeVar("T")
+SECONDS = 3.0
 
 _TRANSIENT_STATUS = {408, 429, 500, 502, 503, 504}
 
@@ -27,16 +36,14 @@ class RetryPolicy:
 
     def wait(self, failures: int, error: BaseException) -> float:
         """Seconds to wait after that many failures in a row; a Retry-After counts, up to the longest wait."""
-        asked = _retry_after(error) if self.first_wait else 0.0
-        return min(self.longest_wait, max(asked, self.first_wait * 2.0 ** (failures - 1)))
+        responses = [getattr(each, "response", None) for each in chain(error)]
+        asked = [getattr(response, "headers", {}).get("Retry-After", "") for response in responses]
+        seconds = next((float(each) for each in asked if each.isdigit()), 0.0) if self.first_wait else 0.0
+        return min(self.longest_wait, max(seconds, self.first_wait * 2.0 ** (failures - 1)))
 
     def brief(self) -> RetryPolicy:
         """For a question whose answer is wanted within seconds."""
         return RetryPolicy(min(self.tries, 3), self.first_wait / 2, 2.0)
-
-
-class FellBackError(ConnectionError):
-    """`datasets` could not reach the hub and took another cached revision than the one asked for."""
 
 
 def retry(action: Callable[[], T], what: str, policy: RetryPolicy) -> T:
@@ -59,7 +66,7 @@ def wait_or_give_up(failures: int, error: BaseException, what: str, policy: Retr
     """Wait before the next try, saying so; raises HubUnreachableError when there is none left."""
     why = reason(error)
     if failures >= policy.tries:
-        connectivity.forget_answer(libraries.endpoint())
+        why_out_of_reach.cache_clear()
         raise HubUnreachableError(
             f"{what}: the hub fails after {failures} tries ({why})", "try again later, or check the network"
         ) from error
@@ -87,10 +94,26 @@ def is_transient(error: BaseException) -> bool:
     return False
 
 
-def _retry_after(error: BaseException) -> float:
-    for each in chain(error):
-        headers = getattr(getattr(each, "response", None), "headers", {})
-        asked = headers.get("Retry-After", "")
-        if asked.isdigit():
-            return float(asked)
-    return 0.0
+@cache
+def why_out_of_reach(endpoint: str, seconds: float = SECONDS) -> str:
+    """Empty when something answers at `endpoint`, else a few words; asked once, until `cache_clear()`."""
+    host = urlsplit(endpoint).hostname
+    if not host:
+        return f'HF_ENDPOINT "{endpoint}" is not an address'
+    answer: queue.Queue[str] = queue.Queue()
+    # A daemon: a name server that never answers cannot be interrupted, and must not keep the process alive.
+    threading.Thread(target=lambda: answer.put(_request(endpoint, host, seconds)), daemon=True).start()
+    try:
+        return answer.get(timeout=seconds - 0.1)
+    except queue.Empty:
+        return f"{host} did not answer within {seconds:g} s"
+
+
+def _request(endpoint: str, host: str, seconds: float) -> str:
+    try:
+        # Half the time: the first of two addresses may be one that swallows everything.
+        libraries.hub().get_session().head(f"{endpoint}/", follow_redirects=False, timeout=seconds / 2)
+    except Exception as error:  # whatever this request raises, a wrong proxy address too, the next ones would raise
+        # An untrusted certificate is an answer; what to do about it is said when something is really asked for.
+        return "" if untrusted_certificate(error) else f"{host}: {reason(error)}"
+    return ""

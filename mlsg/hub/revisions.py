@@ -1,8 +1,7 @@
 """What a revision of a repository means: as the hub says now, as its cache last saw it, as this workspace recorded it.
 
-A branch moves on; a workspace does not follow it. The first answer is recorded in `<workspace>/revisions.json` under a
-lock and holds from then on. The commit is also noted as the branch's in the hub's own cache, as the hub's libraries do,
-so that a new workspace finds it offline.
+The first answer is recorded in `<workspace>/revisions.json` and holds from then on. It is also noted in the hub's own
+cache, as the hub's libraries do, so that a new workspace finds it offline.
 """
 
 from __future__ import annotations
@@ -11,15 +10,12 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-from filelock import FileLock
-
-from mlsg.cache.files import read_json, readable_json, remove_temporary_files, write_atomically
-from mlsg.cache.workspace import writing
+from mlsg.cache.files import read_json, readable_json, write_atomically
+from mlsg.cache.workspace import updating
 from mlsg.errors import SettingError
 from mlsg.hub import libraries
-from mlsg.hub.errors import Kind, named, user_error
+from mlsg.hub.errors import Kind, named, reworded
 from mlsg.hub.retry import RetryPolicy, retry
 
 FILE = "revisions.json"
@@ -43,57 +39,38 @@ def is_commit(revision: str) -> bool:
 
 @lru_cache(maxsize=256)
 def ask(kind: Kind, repo: str, revision: str, policy: RetryPolicy) -> Repository:
-    """What the hub says now: the full commit and the names of its files; asked again after transient errors.
-
-    Raises DataError or ModelError for a repository or revision that does not exist or is not open to this user, and
-    HubUnreachableError.
-    """
-    api = libraries.hub().HfApi(library_name="mlsg")
-
-    def repo_info() -> Any:
-        return api.repo_info(repo, repo_type=kind, revision=revision, timeout=_SECONDS)
-
-    try:
-        info = retry(repo_info, named(kind, repo, revision), policy)
-    except Exception as error:
-        objection = user_error(error, kind, repo, revision)
-        if objection is None or objection is error:
-            raise
-        raise objection from None
+    """What the hub says now: the full commit and its files. Raises DataError or ModelError, and HubUnreachableError."""
+    repo_info = libraries.hub().HfApi(library_name="mlsg").repo_info
+    with reworded(kind, repo, revision):
+        what, about = named(kind, repo, revision), {"repo_type": kind, "revision": revision, "timeout": _SECONDS}
+        info = retry(lambda: repo_info(repo, **about), what, policy)
     return Repository(repo, info.sha, tuple(sorted(sibling.rfilename for sibling in info.siblings or ())))
 
 
 def recorded(workspace: Path | None, kind: Kind, repo: str, revision: str) -> str | None:
     """The commit that this workspace uses for a branch or tag, or None. Raises SettingError for a damaged file."""
-    if workspace is None:
-        return None
-    return _read(workspace / FILE).get(kind, {}).get(repo, {}).get(revision)
+    entries = _read(workspace / FILE) if workspace else {}
+    return entries.get(kind, {}).get(repo, {}).get(revision)
 
 
 def record(workspace: Path | None, kind: Kind, repo: str, revision: str, commit: str) -> str:
-    """Record a commit and return the one that holds: an earlier one, if another process was first.
-
-    Raises SettingError when the workspace cannot be written.
-    """
+    """Record a commit and return the one that holds, perhaps of another process. Raises SettingError."""
     if workspace is None:
         return commit
-    path = workspace / FILE
-    with writing(workspace):
-        (workspace / "locks").mkdir(parents=True, exist_ok=True)
-        with FileLock(workspace / "locks" / f"{FILE}.lock"):
-            entries = _read(path)
-            branches = entries.setdefault(kind, {}).setdefault(repo, {})
-            if revision not in branches:
-                branches[revision] = commit
-                remove_temporary_files(path)
-                write_atomically(path, readable_json(_sorted(entries)))
-            return branches[revision]
+    with updating(workspace, FILE) as path:
+        entries = _read(path)
+        branches = entries.setdefault(kind, {}).setdefault(repo, {})
+        if revision not in branches:
+            branches[revision] = commit
+            entries = {kind: dict(sorted(repos.items())) for kind, repos in sorted(entries.items())}
+            write_atomically(path, readable_json(entries))
+        return branches[revision]
 
 
 def cached(kind: Kind, repo: str, revision: str) -> str | None:
     """The commit that the hub's cache last saw for a branch or tag, or None."""
     try:
-        commit = _reference(kind, repo, revision).read_text(encoding="utf-8").strip()
+        commit = (repository_folder(kind, repo) / "refs" / revision).read_text(encoding="utf-8").strip()
     except OSError:
         return None
     return commit if is_commit(commit) else None
@@ -102,16 +79,12 @@ def cached(kind: Kind, repo: str, revision: str) -> str | None:
 def note_in_cache(kind: Kind, repo: str, revision: str, commit: str) -> None:
     """Tell the hub's cache what a branch or tag means now."""
     if cached(kind, repo, revision) != commit:
-        write_atomically(_reference(kind, repo, revision), commit)
+        write_atomically(repository_folder(kind, repo) / "refs" / revision, commit)
 
 
 def repository_folder(kind: Kind, repo: str) -> Path:
     """The folder of a repository in the hub's cache: `datasets--owner--name`."""
     return libraries.hub_cache() / "--".join((f"{kind}s", *repo.split("/")))
-
-
-def _reference(kind: Kind, repo: str, revision: str) -> Path:
-    return repository_folder(kind, repo) / "refs" / revision
 
 
 def _read(path: Path) -> dict[str, dict[str, dict[str, str]]]:
@@ -125,7 +98,3 @@ def _read(path: Path) -> dict[str, dict[str, dict[str, str]]]:
     if not isinstance(entries, dict) or not all(isinstance(repos, dict) for repos in entries.values()):
         raise SettingError(f"{path} is damaged", "delete it; branches are then asked for anew")
     return entries
-
-
-def _sorted(entries: dict[str, dict[str, dict[str, str]]]) -> dict[str, dict[str, dict[str, str]]]:
-    return {kind: dict(sorted(repos.items())) for kind, repos in sorted(entries.items())}

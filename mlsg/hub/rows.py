@@ -1,27 +1,23 @@
 """Rows of a data set at a pinned revision: from the cache of `datasets`, downloaded by it, or streamed.
 
-The cache is searched by commit, without importing `datasets`: that library, when offline, takes the newest cached
-revision whatever was asked for. A table is downloaded to `<cache>/<owner>___<name>/<configuration>/<version>/<commit>/`
-and its folder appears in one rename, so what is there is whole.
-
-`datasets` can say where a stream stands and continue from there, at the cost of reading the current file again. That
-position is saved every 1,000 rows; after a transient error the stream is opened anew there and the rows since then are
-skipped, so that a broken connection neither loses nor doubles a row.
+The cache is searched by commit, without `datasets`: offline, that library takes the newest cached revision instead. A
+table's folder appears in one rename, so it is whole. A stream's position is saved every 1,000 rows; after a transient
+error it is opened anew there and the rows since then are skipped, so that no row is lost or doubled.
 """
 
 from __future__ import annotations
 
+import glob
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlsg.errors import DataError, MlsgError
+from mlsg.errors import DataError, MlsgError, nearest
 from mlsg.hub import libraries
-from mlsg.hub.columns import check_columns, select_rows, top_columns
 from mlsg.hub.errors import named, unreadable_data_set, user_error
-from mlsg.hub.retry import FellBackError, RetryPolicy, is_transient, retry, wait_or_give_up
+from mlsg.hub.retry import RetryPolicy, is_transient, retry, wait_or_give_up
 from mlsg.hub.revisions import Repository, ask, repository_folder
 
 if TYPE_CHECKING:
@@ -30,8 +26,8 @@ if TYPE_CHECKING:
 _UNNAMED = (None, "", "default")
 """Configurations that are asked for without a name, so that the data set's own default one is taken."""
 
-_BATCH = 1000
-_SAVE_EVERY = 1000
+_BATCH = _SAVE_EVERY = 1000
+_VALUES_SHOWN = 12
 _READERS = {"arrow", "csv", "json", "parquet", "text"}
 """Modules of `datasets` that read plain tables; others unpickle, decode media or walk archives."""
 
@@ -53,10 +49,7 @@ def read_rows(source: HubSource, commit: str, policy: RetryPolicy) -> Iterator[M
 
 
 def read_stream(source: HubSource, commit: str, policy: RetryPolicy) -> Iterator[Mapping[str, Any]]:
-    """The selected rows of one split, in its order; from the cache, if `datasets` has all of it.
-
-    Raises DataError and HubUnreachableError, at the start or when the connection keeps breaking.
-    """
+    """As `read_rows`, while the rows arrive; errors are raised when the connection keeps breaking, too."""
     if cached_table(source, commit):
         return read_rows(source, commit, policy)
     return select_rows(_unbroken(_opened(source, commit, policy), source, commit, policy), source)
@@ -106,8 +99,8 @@ def _builder(source: HubSource, commit: str) -> Any:
     builder = libraries.datasets().load_dataset_builder(
         f"hf://datasets/{source.path}", None if source.config in _UNNAMED else source.config, revision=commit
     )
-    if builder.hash != commit:
-        raise FellBackError("the connection to the hub was lost")
+    if builder.hash != commit:  # `datasets` could not reach the hub and took another cached revision
+        raise ConnectionError("the connection to the hub was lost")
     reader = type(builder).__module__.rpartition(".")[2]
     if reader not in _READERS:
         problem = f"{named('dataset', source.path)} is stored as {reader}"
@@ -122,9 +115,8 @@ def _prepared(builder: Any, source: HubSource) -> Any:
 
 def _plain_rows(table: Any) -> Iterator[dict[str, Any]]:
     for batch in table.iter(batch_size=_BATCH):
-        names = list(batch)
         for values in zip(*batch.values(), strict=True):
-            yield dict(zip(names, values, strict=True))
+            yield dict(zip(batch, values, strict=True))
 
 
 def _opened(source: HubSource, commit: str, policy: RetryPolicy) -> Any:
@@ -155,27 +147,21 @@ def _unbroken(stream: Any, source: HubSource, commit: str, policy: RetryPolicy) 
 
 
 def _table_folder(source: HubSource, commit: str) -> Path | None:
-    """The one folder of the configuration at the commit."""
-    found: dict[str, Path] = {}
-    for data_set in _data_set_folders(source.path):
-        found.update({path.parts[-3]: path for path in data_set.glob(f"*/*/{commit}") if path.is_dir()})
+    """The one folder of the configuration at the commit; `datasets` spells `STSBenchmarkv2` as `sts_benchmarkv2`."""
+    owner, _, name = source.path.rpartition("/")
+    prefix = f"{owner}___" if owner else ""
+    found = {
+        path.parts[-3]: path
+        for path in libraries.datasets_cache().glob(f"{glob.escape(prefix)}*/*/*/{commit}/")
+        if _plain(path.parts[-4].removeprefix(prefix)) == _plain(name)
+    }
     if source.config not in _UNNAMED:
         return found.get(str(source.config))
-    name = _default_configuration(source.path, commit)
-    if name or "default" in found:
-        return found.get(name or "default")
+    default = _default_configuration(source.path, commit)
+    if default or "default" in found:
+        return found.get(default or "default")
     # A data set that declares no configurations has only one, whatever it is called.
     return next(iter(found.values())) if len(found) == 1 else None
-
-
-def _data_set_folders(path: str) -> list[Path]:
-    """Where tables of a data set may lie; `datasets` spells `STSBenchmarkv2` as `sts_benchmarkv2`."""
-    owner, _, name = path.rpartition("/")
-    cache, prefix = libraries.datasets_cache(), f"{owner}___" if owner else ""
-    if not cache.is_dir():
-        return []
-    names = (entry for entry in cache.iterdir() if entry.is_dir() and entry.name.startswith(prefix))
-    return [entry for entry in names if _plain(entry.name.removeprefix(prefix)) == _plain(name)]
 
 
 def _default_configuration(path: str, commit: str) -> str:
@@ -196,3 +182,55 @@ def _default_configuration(path: str, commit: str) -> str:
 
 def _plain(name: str) -> str:
     return name.replace("_", "").lower()
+
+
+def select_rows(rows: Iterable[Mapping[str, Any]], source: HubSource) -> Iterator[dict[str, Any]]:
+    """The declared columns (all, where none is declared) of the rows whose values are those of `where`.
+
+    A column `a.b` is field b of the table in column a; its key stays `a.b`. Values of `where` are compared as text.
+    Raises DataError for a field that does not exist, and when there are rows but `where` selects none.
+    """
+    seen: dict[str, set[str]] = {column: set() for column in source.where}
+    any_row = any_selected = False
+    for row in rows:
+        any_row = True
+        values = {column: str(_value(row, column, source)) for column in source.where}
+        for column, value in values.items():
+            if len(seen[column]) < _VALUES_SHOWN:
+                seen[column].add(value)
+        if values == source.where:
+            any_selected = True
+            yield {column: _value(row, column, source) for column in source.columns or row}
+    if any_row and not any_selected:
+        wanted = " and ".join(f"{column} = {value}" for column, value in source.where.items())
+        found = "; ".join(f"{column} is {', '.join(sorted(values))}" for column, values in seen.items())
+        raise DataError(f"{_where(source)} has no row with {wanted}", f"fix `where` (found: {found})")
+
+
+def top_columns(source: HubSource) -> list[str]:
+    """The table's own columns that `select_rows` reads, without repetition; empty means all: `a.b` -> `a`."""
+    if not source.columns:
+        return []
+    return list(dict.fromkeys(column.partition(".")[0] for column in (*source.columns, *source.where)))
+
+
+def check_columns(known: Iterable[str], source: HubSource) -> None:
+    """Raise DataError when a declared column is not among `known`, the table's own columns."""
+    names = list(known)
+    for column in top_columns(source) or source.where:
+        if column not in names:
+            raise DataError(f'{_where(source)} has no column "{column}"', nearest(column, names))
+
+
+def _value(row: Mapping[str, Any], column: str, source: HubSource) -> Any:
+    value: Any = row
+    for name in column.split("."):
+        if not isinstance(value, Mapping) or name not in value:
+            known = nearest(name, value) if isinstance(value, Mapping) else "it holds no fields"
+            raise DataError(f'{_where(source)} has no column "{column}"', known)
+        value = value[name]
+    return value
+
+
+def _where(source: HubSource) -> str:
+    return f"{named('dataset', source.path)}, split {source.split},"

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from mlsg.errors import MlsgError, ModelError
+from mlsg.errors import ModelError
 from mlsg.hub import libraries
-from mlsg.hub.errors import named, user_error
+from mlsg.hub.errors import named, reworded
 from mlsg.hub.retry import RetryPolicy, retry
 from mlsg.hub.revisions import ask, repository_folder
 
@@ -35,24 +35,14 @@ def cached_model(repo: str, commit: str) -> Path | None:
 
 
 def download_model(repo: str, commit: str, policy: RetryPolicy) -> Path:
-    """Download what is needed of a model and return its folder in the cache.
-
-    Raises ModelError for a repository that is not a model or has only pickled weights, and HubUnreachableError.
-    """
+    """Download what is needed of a model and return its folder. Raises ModelError and HubUnreachableError."""
     files = ask("model", repo, commit, policy).files
     check_model(repo, files)
     wanted = wanted_files(files)
     download = libraries.hub().snapshot_download
-    try:
-        what = named("model", repo)
-        return Path(retry(lambda: download(repo, revision=commit, allow_patterns=wanted), what, policy))
-    except MlsgError:
-        raise
-    except Exception as error:
-        objection = user_error(error, "model", repo, commit)
-        if objection is None:
-            raise
-        raise objection from error
+    with reworded("model", repo, commit):
+        folder = retry(lambda: download(repo, revision=commit, allow_patterns=wanted), named("model", repo), policy)
+    return Path(folder)
 
 
 def wanted_files(files: Iterable[str]) -> list[str]:

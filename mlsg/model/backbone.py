@@ -33,8 +33,7 @@ from mlsg.model.tokens import Tokens, tokenize
 if TYPE_CHECKING:
     from mlsg.hub import Hub
 
-_ENDLESS = 10**9
-"""From here on a tokenizer's maximum means that it has none."""
+_ENDLESS = 10**9  # from here on a tokenizer's maximum means that it has none
 
 
 class Backbone(nn.Module):

@@ -47,10 +47,8 @@ from mlsg.model.tokens import Tokens, equal_batches, length_sorted, token_batche
 if TYPE_CHECKING:
     from mlsg.hub import Hub
 
-_BATCH_TOKENS = {"cpu": 1024, "cuda": 32768}
-"""Enough for a device to be busy; on a CPU few enough for its caches."""
-_LEAST_TOKENS = 256
-"""So small batches become where there are few texts, for every thread of a CPU to have its share."""
+_BATCH_TOKENS = {"cpu": 1024, "cuda": 32768}  # enough for a device to be busy; on a CPU few enough for its caches
+_LEAST_TOKENS = 256  # so small batches become where there are few texts, for every thread of a CPU to have its share
 _SETTLED_TOKENS = {"cpu": 128, "cuda": 4096}
 """The same for batches of one length, of which the last one of each length is mostly filled up."""
 
@@ -62,10 +60,8 @@ _SLAB = 16384
 class Counts:
     """What of each of n texts the model did not see, or did not know."""
 
-    truncated: NDArray[np.bool_]
-    """(n,): longer than the maximum, so that its end was cut off."""
-    unknown: NDArray[np.int64]
-    """(n,): how many [UNK] tokens the model read in it."""
+    truncated: NDArray[np.bool_]  # (n,): longer than the maximum, so that its end was cut off
+    unknown: NDArray[np.int64]  # (n,): how many [UNK] tokens the model read in it
 
 
 class Encoder:
@@ -146,8 +142,7 @@ class Encoder:
             source=str(source),
         )
 
-    load = from_pretrained
-    """The older name of `from_pretrained`."""
+    load = from_pretrained  # the older name of `from_pretrained`
 
     def __repr__(self) -> str:
         return (

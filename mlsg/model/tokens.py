@@ -25,12 +25,9 @@ class Tokens:
     """
 
     flat: NDArray[np.int32]
-    starts: NDArray[np.int64]
-    """(n + 1,): sentence i is `flat[starts[i]:starts[i + 1]]`."""
-    truncated: NDArray[np.bool_]
-    """(n,): whether the sentence was longer than the maximum."""
-    padding: int
-    """Id that fills batches up."""
+    starts: NDArray[np.int64]  # (n + 1,): sentence i is `flat[starts[i]:starts[i + 1]]`
+    truncated: NDArray[np.bool_]  # (n,): whether the sentence was longer than the maximum
+    padding: int  # id that fills batches up
 
     def __len__(self) -> int:
         return len(self.truncated)

@@ -20,10 +20,8 @@ from torch import Tensor
 class L2ToStart:
     """lambda times the squared distance from where training began."""
 
-    strength: float
-    """lambda."""
-    towards: Mapping[str, Tensor]
-    """theta_F by its name in the tuned copy's model."""
+    strength: float  # lambda
+    towards: Mapping[str, Tensor]  # theta_F by its name in the tuned copy's model
 
     @torch.no_grad()
     def add_gradient(self, parameters: Mapping[str, Tensor]) -> Tensor:

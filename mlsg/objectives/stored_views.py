@@ -42,18 +42,15 @@ if TYPE_CHECKING:
     from mlsg.objectives.self_guided import Settings
 
 FORMAT = 3
-_ROWS = 2048
-"""Sentences a file."""
+_ROWS = 2048  # sentences a file
 
 
 @dataclass(frozen=True)
 class StoredViews:
     """Views looked up by the rows of a batch."""
 
-    files: Sequence[Tensor]
-    """Mapped tensors (2048, L + 1, d), the last one shorter."""
-    places: NDArray[np.int64]
-    """(n,) for each row of the text, where its sentence is in the files."""
+    files: Sequence[Tensor]  # mapped tensors (2048, L + 1, d), the last one shorter
+    places: NDArray[np.int64]  # (n,) for each row of the text, where its sentence is in the files
     layers: Sequence[int]
     device: torch.device
 

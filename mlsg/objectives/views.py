@@ -31,8 +31,7 @@ if TYPE_CHECKING:
     from mlsg.model.backbone import Backbone
 
 _SIF_A = 1e-3
-_TOKENS = 1024
-"""Tokens that the guide reads at once where it can choose."""
+_TOKENS = 1024  # tokens that the guide reads at once where it can choose
 
 
 class ViewSource(Protocol):
@@ -62,10 +61,8 @@ class GuideViews:
     text: TrainingText
     layers: Sequence[int]
     pooling: str
-    precision: str
-    """Of the guide's forward pass, and of the views."""
-    token_weights: Tensor | None = None
-    """(vocabulary,) weight of each token id in a mean."""
+    precision: str  # of the guide's forward pass, and of the views
+    token_weights: Tensor | None = None  # (vocabulary,) weight of each token id in a mean
 
     def __call__(self, batch: Batch, drawn: Sequence[int] | None = None) -> Tensor:
         """(b, n, d), or (b, d) of the drawn layers."""
@@ -114,10 +111,8 @@ class TransformedViews:
     """Views of another source, moved and turned layer by layer."""
 
     source: ViewSource
-    means: Tensor
-    """(n, d)."""
-    maps: Tensor | None
-    """(n, d, d), or None for centring only."""
+    means: Tensor  # (n, d)
+    maps: Tensor | None  # (n, d, d), or None for centring only
 
     @torch.no_grad()
     def __call__(self, batch: Batch, drawn: Sequence[int] | None = None) -> Tensor:

@@ -10,16 +10,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mlsg.evaluate.results import Scores
 from mlsg.model.provenance import Provenance
 from mlsg.report.tables import grids, legend, markdown
+
+if TYPE_CHECKING:
+    from mlsg.evaluate.results import Scores
 
 CARD = "README.md"
 
 _TEMPLATE = Path(__file__).with_name("card_template.md")
-_SHOWN_TRAINING = (
+_SHOWN_TRAINING = [
     "epochs",
     "max_steps",
     "batch_size",
@@ -29,7 +31,7 @@ _SHOWN_TRAINING = (
     "keep",
     "precision",
     "seed",
-)
+]
 
 
 def card(made: Provenance, scores: Scores | None) -> str:

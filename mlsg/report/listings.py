@@ -14,13 +14,6 @@ from mlsg.config.settings import meanings, table_of
 
 _SECTIONS = ("prepare", "train", "objective", "encoder", "eval")
 
-_MADE = {
-    "human": "human",
-    "human_translation": "human translation",
-    "machine_translation": "machine translation",
-    "written_for_project": "written for mlsg",
-}
-
 
 def print_languages(catalog: Catalog, code: str | None) -> None:
     """One line a language, or everything about one, on stdout. Raises SettingError for an unknown language."""
@@ -36,63 +29,46 @@ def print_recipes() -> None:
     console.table("Recipes (mlsg run NAME, mlsg show NAME)", ["recipe", "what it does"], rows)
 
 
-def print_recipe(recipe: Recipe) -> None:
-    """One recipe with all its settings, on stdout; it can be saved as a TOML and run."""
-    console.result("\n".join(_recipe_lines(recipe)))
+def print_recipe(recipe: Recipe, pretrain: object | None = None) -> None:
+    """One recipe with all its settings, on stdout; it can be saved as a TOML and run.
+
+    `pretrain` are the settings of a recipe that is for `mlsg starter build`.
+    """
+    console.result("\n".join(_recipe_lines(recipe, pretrain)))
 
 
 def _print_overview(catalog: Catalog) -> None:
-    rows = [
-        (
-            language.code,
-            language.name,
-            primary.name if primary else "-",
-            _pairs(primary) if primary else "-",
-            _MADE[primary.made] if primary else "-",
-            primary.licence if primary else "-",
-            str(len(language.sets)),
-            str(len(language.corpora)),
-        )
-        for language in catalog.languages.values()
-        for primary in [catalog.primary_of(language.code)]
-    ]
+    rows = []
+    for language in catalog.languages.values():
+        primary = catalog.primary_of(language.code)
+        shown = ("-",) * 4 if primary is None else (primary.name, _pairs(primary), _made(primary), primary.licence)
+        rows.append((language.code, language.name, *shown, str(len(language.sets)), str(len(language.corpora))))
     columns = ["code", "language", "primary set", "pairs", "how made", "licence", "sets", "corpora"]
     console.table("Languages (mlsg langs CODE shows one in full)", columns, rows, numbers=("pairs", "sets", "corpora"))
 
 
 def _print_language(language: Language) -> None:
-    sets = [
-        (
-            f"{pair_set.name}{' *' if pair_set.primary else ''}",
-            "-".join(dict.fromkeys(pair_set.languages)),
-            pair_set.split,
-            _pairs(pair_set),
-            _MADE[pair_set.made],
-            pair_set.licence,
-            "yes" if pair_set.default else "",
-        )
-        for pair_set in language.sets
-    ]
+    sets = []
+    for each in language.sets:
+        name, languages = f"{each.name}{' *' if each.primary else ''}", "-".join(dict.fromkeys(each.languages))
+        used = "yes" if each.default else ""
+        sets.append((name, languages, each.split, _pairs(each), _made(each), each.licence, used))
     columns = ["set (* primary)", "languages", "split", "pairs", "how made", "licence", "in eval"]
     console.table(f"Pair sets of {language.name} ({language.code})", columns, sets, numbers=("pairs",))
     corpora = [
-        (
-            f"{corpus.name}{' *' if corpus.default else ''}",
-            _where(corpus),
-            corpus.licence,
-            ", ".join(corpus.transductive),
-        )
-        for corpus in language.corpora
+        (f"{each.name}{' *' if each.default else ''}", _where(each), each.licence, ", ".join(each.transductive))
+        for each in language.corpora
     ]
-    console.table(
-        f"Corpora of {language.name} ({language.code})",
-        ["corpus (* default)", "from", "licence", "transductive on"],
-        corpora,
-    )
+    columns = ["corpus (* default)", "from", "licence", "transductive on"]
+    console.table(f"Corpora of {language.name} ({language.code})", columns, corpora)
 
 
 def _pairs(pair_set: PairSet) -> str:
     return f"{pair_set.pairs:,}" if pair_set.pairs else "?"
+
+
+def _made(pair_set: PairSet) -> str:
+    return pair_set.made.replace("_", " ").replace("for project", "for mlsg")
 
 
 def _where(corpus: Corpus) -> str:
@@ -101,10 +77,11 @@ def _where(corpus: Corpus) -> str:
     return ", ".join([*files, *hub])
 
 
-def _recipe_lines(recipe: Recipe) -> Iterator[str]:
+def _recipe_lines(recipe: Recipe, pretrain: object | None) -> Iterator[str]:
     yield f"summary = {_toml(recipe.summary)}"
-    for section in _SECTIONS if recipe.pretrain is None else ("pretrain",):
-        settings = _settings_of(recipe, section)
+    for section in _SECTIONS if pretrain is None else ("pretrain",):
+        own = objectives.read(recipe.objective) if section == "objective" else getattr(recipe, section)
+        settings = pretrain or own
         known = meanings(type(settings))
         table = table_of(settings)
         if section == "objective":
@@ -114,16 +91,6 @@ def _recipe_lines(recipe: Recipe) -> Iterator[str]:
         entries = {key: f"{key} = {_toml(value)}" for key, value in table.items()}
         width = min(max(map(len, entries.values())), 44)
         yield from (f"{entry:{width}}  # {known[key]}" for key, entry in entries.items())
-
-
-def _settings_of(recipe: Recipe, section: str) -> Any:
-    if section == "objective":
-        return objectives.read(recipe.objective)
-    if section == "pretrain":
-        from mlsg.pretraining.settings import pretrain_settings
-
-        return pretrain_settings(recipe)
-    return getattr(recipe, section)
 
 
 def _toml(value: Any) -> str:

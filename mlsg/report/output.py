@@ -1,29 +1,50 @@
-"""What `mlsg eval` and `mlsg run` print: tables on stdout, or JSON or Markdown where it is asked for."""
+"""What commands print: scores on stdout, as tables, JSON or Markdown; what was prepared and trained on stderr."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlsg import console
+from mlsg.cache.artefact import Artefact
 from mlsg.cache.files import readable_json, write_atomically
 from mlsg.errors import SettingError
-from mlsg.evaluate.means import compare
-from mlsg.evaluate.results import Scores, SeedScores, difference_document
-from mlsg.report.tables import SPREAD, Grid, difference_grids, grids, legend, print_grids, seeds_grids
+from mlsg.report.tables import SPREAD, Grid, difference_grids, grids, legend, points, print_grids, seeds_grids
 from mlsg.report.tables import markdown as as_markdown
 
+if TYPE_CHECKING:
+    from mlsg.evaluate.results import Differences, Scores, SeedScores
+
 STDOUT = "-"
+_NAMED_SETS = 6  # sets that were not available and are named on the screen
 
 
-def print_scores(scores: Sequence[Scores], *, json: str | None, markdown: str | None) -> None:
-    """Print the scores of one encoder, or of several and the difference of the first from each other one.
+def print_sentences(artefact: Artefact) -> None:
+    """What was kept, what was dropped and why."""
+    console.rows_table([*summary_rows(artefact), ("folder", str(artefact.folder))])
+
+
+def print_encoder(artefact: Artefact) -> None:
+    """Steps, the best dev score, where the encoder is."""
+    facts = artefact.facts
+    rows = [("encoder", artefact.name)]
+    if facts.get("steps"):
+        rows.append(("seed", f"{artefact.settings['train']['seed']}"))
+        rows.append(("steps", f"{facts['steps']:,} on {facts['sentences']:,} sentences in {artefact.seconds:.0f} s"))
+    if facts.get("best_dev") is not None:
+        rows.append(("dev Spearman", f"{points(facts['best_dev'])} at step {facts['best_step']}"))
+    console.rows_table([*rows, ("folder", str(artefact.folder))])
+
+
+def print_scores(
+    scores: Sequence[Scores], differences: Sequence[Differences] = (), *, json: str | None, markdown: str | None
+) -> None:
+    """Print the scores of one encoder, or of several and the differences of the first from each other one.
 
     With `json` or `markdown` a file, it is written beside the table; with `-`, stdout holds nothing else.
     Raises SettingError when both want stdout, or a file cannot be written.
     """
-    differences = [compare(scores[0], other) for other in scores[1:]]
     document = scores[0].to_dict() if len(scores) == 1 else difference_document(scores, differences)
     tables = [(grids(one), legend(one)) for one in scores]
     _give([*tables, *((difference_grids(each), []) for each in differences)], document, json, markdown)
@@ -32,6 +53,41 @@ def print_scores(scores: Sequence[Scores], *, json: str | None, markdown: str | 
 def print_seeds(found: SeedScores, *, json: str | None, markdown: str | None) -> None:
     """Print the means of several seeds, as `print_scores` does."""
     _give([(seeds_grids(found), [SPREAD, *legend(found.means)])], found.to_dict(), json, markdown)
+
+
+def difference_document(scores: Sequence[Scores], differences: Sequence[Differences]) -> dict[str, Any]:
+    """JSON of several encoders, schema `mlsg.difference/1`: their scores, and the first one's differences from each."""
+    parts: dict[str, Sequence[Scores | Differences]] = {"scores": scores, "differences": differences}
+    return {"schema": "mlsg.difference/1", **{name: [each.to_dict() for each in part] for name, part in parts.items()}}
+
+
+def summary_rows(artefact: Artefact) -> list[tuple[str, str]]:
+    """Return what prepared sentences are and what was dropped, as names and values."""
+    facts = artefact.facts
+    rows = [
+        ("sentences", f"{facts['kept']:,} of {facts['read']:,} read"),
+        ("corpus", f"{facts['lang']}, {facts['corpus']}{', repetitions kept' if facts['repetitions'] else ''}"),
+        ("licence", facts["licence"]),
+        *((f"dropped, {reason.replace('_', ' ')}", f"{count:,}") for reason, count in facts["dropped"].items()),
+    ]
+    if facts["not_sampled"]:
+        rows.append(("left out by the limit", f"{facts['not_sampled']:,}"))
+    return rows + (_evaluation_rows(facts) if facts["checked"] else [("evaluation sets", "not checked, by setting")])
+
+
+def _evaluation_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    found = {name: counts for name, counts in facts["evaluation"].items() if counts["found"]}
+    outcome = f"kept, transductive: {', '.join(facts['transductive'])}" if facts["transductive"] else "dropped"
+    rows = [("evaluation sets", f"{len(facts['evaluation'])} checked, sentences of {len(found)} found")]
+    if found:
+        shares = [f"{name} {counts['found']:,} of {counts['sentences']:,}" for name, counts in found.items()]
+        rows.append((f"found and {outcome}", "; ".join(shares)))
+    missing = facts["not_checked"]
+    if missing:
+        named, others = list(missing)[:_NAMED_SETS], len(missing) - _NAMED_SETS
+        names = ", ".join(named) + (f" and {others} more, which artefact.json names" if others > 0 else "")
+        rows.append(("sets not checked", f"{names} ({next(iter(missing.values()))})"))
+    return rows
 
 
 def _give(

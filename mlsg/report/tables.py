@@ -11,25 +11,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from mlsg.evaluate.results import (
-    BASELINES,
-    FEW_PAIRS,
-    MISSING,
-    Differences,
-    MeanScore,
-    Scores,
-    SeedScores,
-    SetDifference,
-    SetScore,
-    points,
-)
-from mlsg.evaluate.statistics import Interval
-
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-_NUMBERS = ("pairs", "score", "95%\ninterval", "base\nCLS", "base\nmean", "overlap", "idf\noverlap")
+    from mlsg.evaluate.results import Differences, MeanScore, Scores, SeedScores, SetDifference, SetScore
+    from mlsg.evaluate.statistics import Interval
+
+BASELINES = {"base_cls": "base CLS", "base_mean": "base mean", "overlap": "overlap", "idf_overlap": "idf overlap"}
+"""The baselines of a score, and what people read."""
+FEW_PAIRS = 100
+MISSING = "-"
+_NUMBERS = ("pairs", "score", "95%\ninterval", *(name.replace(" ", "\n") for name in BASELINES.values()))
 _COLUMNS = ("lang", "set", *_NUMBERS, "flags")
 _DIFFERENCE_NUMBERS = ("pairs", "first", "second", "first -\nsecond", "95%\ninterval")
 _DIFFERENCE_COLUMNS = ("lang", "set", *_DIFFERENCE_NUMBERS)
@@ -72,6 +65,11 @@ def flags(score: SetScore) -> str:
         "<": score.pairs < FEW_PAIRS,
     }
     return "".join(letter for letter, holds in found.items() if holds)
+
+
+def points(value: float | None) -> str:
+    """A correlation x 100: `0.8203` -> `82.0`."""
+    return MISSING if value is None else f"{round(100 * value, 1) + 0.0:.1f}"
 
 
 def span(interval: Interval | None) -> str:
@@ -177,10 +175,8 @@ def _gains(mean: MeanScore | None) -> list[str]:
     """`Gain of the mean: 7.6 [3.2, 11.9] over base CLS, 1.0 [-0.7, 2.8] over base mean (paired bootstrap)`."""
     if mean is None or not mean.gains:
         return []
-    names = {"base_cls": "base CLS", "base_mean": "base mean"}
     said = [
-        f"{points(gain.difference)} {span(gain.interval)} over {names.get(role, role)}"
-        for role, gain in mean.gains.items()
+        f"{points(gain.difference)} {span(gain.interval)} over {BASELINES[role]}" for role, gain in mean.gains.items()
     ]
     return [f"Gain of the mean: {', '.join(said)} (paired bootstrap)"]
 

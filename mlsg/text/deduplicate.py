@@ -1,9 +1,8 @@
 """Which texts have been seen before, in 16 bytes each (23 to 46 with the room that a hash table needs).
 
 A text is known by its 128-bit digest (`mlsg.text.filter.digests`): among 10 million texts the chance that any two
-different ones are taken for the same is below 1e-24. The digests are in an open-addressing table of two flat arrays,
-filled and searched a batch at a time, so that 10 million texts take 256 MiB (half as much again while the table
-doubles) and no Python object stays.
+different ones are taken for the same is below 1e-24. The digests are in an open-addressing table, filled and searched a
+batch at a time: 10 million take 256 MiB (half as much again while the table doubles), and no Python object stays.
 """
 
 from __future__ import annotations
@@ -11,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-_FIRST_SIZE = 1 << 16
+_FIRST_SIZE = 1 << 18  # slots, 4 MiB
+_PART = 1 << 16  # slots moved at once to a larger table
 _FULLEST = 0.7  # share of the slots in use; beyond it the table doubles
 
 Digests = NDArray[np.uint64]  # (n, 2)
@@ -30,15 +30,8 @@ class SeenTexts:
     def add(self, digests: bytes) -> NDArray[np.bool_]:
         """Take a batch of digests in and say of each whether it is new; of equal ones only the first is."""
         batch = np.frombuffer(digests, dtype="<u8").astype(np.uint64).reshape(-1, 2)
-        if not len(batch):
-            return np.zeros(0, dtype=bool)
-        order = np.lexsort((batch[:, 1], batch[:, 0]))  # stable: the first of equal ones comes first
-        ordered = batch[order]
-        first = np.concatenate(([True], ~_equal(ordered[1:], ordered[:-1])))
         self._make_room(len(batch))
-        fresh = np.zeros(len(batch), dtype=bool)
-        fresh[order[first]] = self._insert(ordered[first])
-        return fresh
+        return self._insert(batch)
 
     def _make_room(self, more: int) -> None:
         size = len(self._slots)
@@ -47,23 +40,23 @@ class SeenTexts:
         if size > len(self._slots):
             old = self._slots
             self._slots, self._used = np.zeros((size, 2), dtype=np.uint64), 0
-            for start in range(0, len(old), _FIRST_SIZE):
-                part = old[start : start + _FIRST_SIZE]
+            for part in np.array_split(old, len(old) // _PART):
                 self._insert(part[~_free(part)])
 
     def _insert(self, digests: Digests) -> NDArray[np.bool_]:
-        """Put distinct digests in by linear probing, all of them side by side; say which were not there."""
+        """Put digests in by linear probing, all of them side by side; say which were not there."""
         mask = np.uint64(len(self._slots) - 1)
         fresh = np.zeros(len(digests), dtype=bool)
         waiting = np.arange(len(digests))
         slots = digests[:, 0] & mask
         while len(waiting):
-            free = _free(self._slots[slots])
-            # Of several that want one free slot the last one written gets it; the others find it taken and move on.
-            self._slots[slots[free]] = digests[waiting[free]]
-            settled = _equal(self._slots[slots], digests[waiting])
-            fresh[waiting[settled & free]] = True
-            waiting, slots = waiting[~settled], (slots[~settled] + np.uint64(1)) & mask
+            free = np.flatnonzero(_free(self._slots[slots]))
+            # Several may want one free slot: the first gets it, and its equals with it; the others move on.
+            first = free[np.unique(slots[free], return_index=True)[1]]
+            self._slots[slots[first]] = digests[waiting[first]]
+            fresh[waiting[first]] = True
+            unsettled = ~_equal(self._slots[slots], digests[waiting])
+            waiting, slots = waiting[unsettled], (slots[unsettled] + np.uint64(1)) & mask
         self._used += int(fresh.sum())
         return fresh
 

@@ -1,44 +1,31 @@
-"""Which lines are kept, and why the others are dropped: one batch of text at a time, each by itself.
+"""Which lines are kept, and why the others are dropped.
 
-The first reason that holds counts: empty, too_short, too_long, no_letters, evaluation, duplicate. All but the last can
-be told from the line alone, so batches may be filtered in any process and any order; duplicates are left to the one
-that sees all lines in their order (`mlsg.text.deduplicate`), for which each line that is left comes with its digest.
+The first reason that holds counts: empty, too_short, too_long, no_letters, evaluation, duplicate. One process does it,
+a batch of lines at a time: what a pool of processes saves is lost on sending the lines to and fro (docs/benchmarks.md).
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from hashlib import blake2b
+from itertools import compress
 from typing import NamedTuple
 
+from mlsg.text.deduplicate import SeenTexts
 from mlsg.text.length import unfit
 from mlsg.text.normalise import match_form, match_forms, normalise_lines
 
-_HEAD = 8  # characters of a line's beginning
 _BATCH = 1 << 18  # characters; about 3,000 lines
-
-
-@dataclass(frozen=True)
-class FilteredBatch:
-    """What is left of one batch: lines in UTF-8, their digests one after the other, and what became of the rest."""
-
-    read: int
-    lines: Sequence[bytes]
-    digests: bytes
-    dropped: Mapping[str, int]
-    found: Mapping[str, int]
-    """Evaluation sentences (their `match_form`) and the number of lines that were one."""
 
 
 @dataclass(frozen=True)
 class LineFilter:
     """What a line must be to be kept.
 
-    `forms`: `match_form`s of the sentences to drop; `repetitions`: duplicates are kept, so no digests are made;
-    `stored`: lines are in their stored form already.
+    `forms`: `match_form`s of the sentences to drop; `repetitions`: duplicates are kept; `stored`: lines are in their
+    stored form already.
     """
 
     min_chars: int
@@ -47,35 +34,56 @@ class LineFilter:
     repetitions: bool = False
     stored: bool = False
 
-    def apply(self, batch: str) -> FilteredBatch:
-        """Filter the lines of a batch, which end at LF; a batch has at least one line, even if it is empty."""
-        lines = batch.split("\n") if self.stored else normalise_lines(batch)
-        least, most = self.min_chars, self.max_chars
-        reasons = [
-            # What most lines are, said without a call; `unfit` says the same of them.
-            None if line.isascii() and least <= len(line) <= most and line[:1].isalpha() else unfit(line, least, most)
-            for line in lines
-        ]
-        dropped = Counter(filter(None, reasons))
-        left = lines if not dropped else [line for line, why in zip(lines, reasons, strict=True) if why is None]
-        found = self._found(left)
-        if found:
-            forms = match_forms(left)
-            left = [line for line, form in zip(left, forms, strict=True) if form not in found]
-            dropped["evaluation"] = found.total()
-        encoded = [line.encode() for line in left]
-        return FilteredBatch(len(lines), encoded, b"" if self.repetitions else digests(encoded), dropped, found)
 
-    def _found(self, lines: Sequence[str]) -> Counter[str]:
-        """Count the evaluation sentences among lines. Most lines are told from all of them by how they begin."""
-        begin = self._beginnings
-        alike = [line for line in lines if not line[: _HEAD + 1].isascii() or line[:_HEAD].lower() in begin]
-        return Counter(form for form in match_forms(alike) if form in self.forms)
+@dataclass
+class FilterCounts:
+    """What became of the lines read; `found`: how many were which evaluation sentence (its `match_form`)."""
 
-    @cached_property
-    def _beginnings(self) -> frozenset[str]:
-        # The character after the beginning must be ASCII too: a mark there would change the last one of it.
-        return frozenset(form[:_HEAD] for form in self.forms)
+    read: int = 0
+    kept: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    found: Counter[str] = field(default_factory=Counter)
+
+
+def filter_texts(line_filter: LineFilter, texts: Iterable[str], counts: FilterCounts) -> Iterator[Sequence[bytes]]:
+    """Yield the kept lines in UTF-8, in batches, with flat memory; `counts` are up to date at each batch."""
+    seen = SeenTexts()
+    for batch in batches(texts):
+        lines = batch.split("\n") if line_filter.stored else normalise_lines(batch)
+        encoded = [line.encode() for line in lines]
+        counts.read += len(lines)
+        reasons = _reasons(lines, encoded, line_filter)
+        if any(reasons):
+            counts.dropped.update(filter(None, reasons))
+            fit = [reason is None for reason in reasons]
+            lines, encoded = list(compress(lines, fit)), list(compress(encoded, fit))
+        if line_filter.forms and not line_filter.forms.isdisjoint(forms := match_forms(lines)):
+            found = [form for form in forms if form in line_filter.forms]
+            counts.found.update(found)
+            counts.dropped["evaluation"] += len(found)
+            encoded = list(compress(encoded, [form not in line_filter.forms for form in forms]))
+        if not line_filter.repetitions:
+            fresh = seen.add(digests(encoded)).tolist()
+            if not all(fresh):
+                counts.dropped["duplicate"] += fresh.count(False)
+                encoded = list(compress(encoded, fresh))
+        counts.kept += len(encoded)
+        yield encoded
+
+
+def _reasons(lines: Sequence[str], encoded: Sequence[bytes], line_filter: LineFilter) -> list[str | None]:
+    """Say of each line why it is unfit, or None.
+
+    A character of n bytes adds 1 to n to the length, or a combining mark of an unspaced script (3 bytes or more) 0. So
+    most lines are told to fit by their bytes alone, several times as fast as by `unfit`.
+    """
+    least, most = line_filter.min_chars, line_filter.max_chars
+    return [
+        None
+        if len(data) <= most and 3 * len(line) - len(data) >= 2 * least and line[:1].isalpha()
+        else unfit(line, least, most)
+        for line, data in zip(lines, encoded, strict=True)
+    ]
 
 
 def batches(texts: Iterable[str]) -> Iterator[str]:
@@ -94,7 +102,7 @@ def batches(texts: Iterable[str]) -> Iterator[str]:
 
 def digests(lines: Iterable[bytes]) -> bytes:
     """Return the 128-bit BLAKE2b digests of lines, one after the other."""
-    return b"".join([hashlib.blake2b(line, digest_size=16).digest() for line in lines])
+    return b"".join([blake2b(line, digest_size=16).digest() for line in lines])
 
 
 class SetCounts(NamedTuple):

@@ -26,7 +26,8 @@ def length(text: str) -> int:
     """Return the characters of `text`, those of unspaced scripts three times: `"cat"` -> 3, `"猫だ"` -> 6."""
     if text.isascii():
         return len(text)
-    return len(text) + sum(_surplus(run) for run in _RUNS.findall(text))
+    unspaced = "".join(_RUNS.findall(text))
+    return len(text) + sum(-1 if unicodedata.category(char)[0] == "M" else 2 for char in unspaced)
 
 
 def unfit(text: str, min_chars: int, max_chars: int) -> Unfit | None:
@@ -39,8 +40,3 @@ def unfit(text: str, min_chars: int, max_chars: int) -> Unfit | None:
     if size > max_chars:
         return "too_long"
     return None if text[0].isalpha() or any(map(str.isalpha, text)) else "no_letters"
-
-
-def _surplus(run: str) -> int:
-    """Return what a run of unspaced script adds to its number of code points: 2 a character, -1 a combining mark."""
-    return sum(-1 if unicodedata.category(char)[0] == "M" else 2 for char in run)

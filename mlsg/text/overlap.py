@@ -29,13 +29,15 @@ def words(text: str, spaced: bool) -> frozenset[str]:
 
 def overlap(first: Sequence[str], second: Sequence[str], spaced: bool) -> list[float]:
     """Jaccard index of each pair's sets of words."""
-    return [_jaccard(words(a, spaced), words(b, spaced)) for a, b in zip(first, second, strict=True)]
+    bags = [(words(a, spaced), words(b, spaced)) for a, b in zip(first, second, strict=True)]
+    return [len(a & b) / len(a | b) if a or b else 0.0 for a, b in bags]
 
 
 def idf_overlap(first: Sequence[str], second: Sequence[str], spaced: bool) -> list[float]:
     """Cosine of each pair's binary word vectors, weighted by the idf over all distinct sentences given."""
     bags = {text: words(text, spaced) for text in (*first, *second)}
-    idf = _idf(list(bags.values()))
+    counts = Counter(word for bag in bags.values() for word in bag)
+    idf = {word: math.log((1 + len(bags)) / (1 + count)) for word, count in counts.items()}
 
     def weight(bag: frozenset[str]) -> float:
         return math.fsum(idf[word] ** 2 for word in bag)
@@ -50,16 +52,6 @@ def _bigrams(text: str) -> list[str]:
     """Neighbouring characters; a text of one character is its own bigram."""
     kept = [char for char in text if not char.isspace() and not unicodedata.category(char).startswith("P")]
     return [a + b for a, b in itertools.pairwise(kept)] if len(kept) > 1 else kept
-
-
-def _idf(bags: Sequence[frozenset[str]]) -> dict[str, float]:
-    """ln((1 + N) / (1 + df)) of every word; N sentences, df of them hold the word."""
-    counts = Counter(word for bag in bags for word in bag)
-    return {word: math.log((1 + len(bags)) / (1 + count)) for word, count in counts.items()}
-
-
-def _jaccard(a: frozenset[str], b: frozenset[str]) -> float:
-    return len(a & b) / len(a | b) if a or b else 0.0
 
 
 def _cosine(product: float, norms: float) -> float:

@@ -1,30 +1,24 @@
 """Documents to sentences, in any language.
 
-The splitter is sentencex (Wikimedia, MIT): rules for some 300 languages with fallbacks for the rest, one compiled file
-of 4 MB, no dependency, wheels for Linux, macOS and Windows, and frequent releases. It was chosen over pysbd (last
-released in 2021, 23 languages, 50 times slower), syntok (Latin and Cyrillic scripts only) and blingfire (99 MB, last
-released in 2021; splits some Latin-script languages better, Hindi hardly at all). On paragraphs put together from
-sentences of twenty languages it found 77 to 96% of the boundaries, and 90 to 99% of those that it named were right,
-at 8 to 25 million characters a second; Thai is the exception.
-
-Thai and Lao have no mark for the end of a sentence: spaces separate clauses. There a text that is too long for
-one sentence is cut at spaces, into parts as long as fit. That a part is then a sentence is not promised.
+The splitter is sentencex (Wikimedia, MIT): rules for some 300 languages with fallbacks for the rest. Of paragraphs put
+together from sentences of twenty languages it finds 77 to 96% of the boundaries, and 90 to 99% of those it names are
+right. Thai and Lao have no mark for the end of a sentence: there a text that is too long for one is cut at the spaces
+between clauses, into parts as long as fit, which need not be sentences.
 
 Sentences of a long stream of documents are written down in shards, so that a killed run goes on where it stopped:
 
     <folder>/00000.txt       sentences of the documents 0..1999, one a line, in their stored form
     <folder>/complete.json   written once the stream has ended: how many documents it had
 
-A shard is written beside its place and moved there when it is whole. What is read back does not depend on how often
-the run was stopped. Going on asks the stream for the finished documents again and skips them: only their splitting is
-saved; once the stream has ended it is not asked again.
+A shard is moved to its place when it is whole. What is read back does not depend on how often the run was stopped.
+Going on asks the stream for the finished documents again and skips them; once the stream has ended it is not asked.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import sentencex
@@ -75,10 +69,14 @@ def write_shards(documents: Iterator[str], sentences_of: Callable[[str], Iterabl
 
 def read_shards(folder: Path) -> Iterator[str]:
     """Yield the sentences of all shards in their order."""
-    for path in _finished(folder):
-        with path.open(encoding="utf-8", newline="\n") as file:
-            for line in file:
-                yield line.removesuffix("\n")
+    return chain.from_iterable(map(stored_lines, _finished(folder)))
+
+
+def stored_lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a file of sentences in stored form; only LF ends one."""
+    with path.open(encoding="utf-8", newline="\n") as file:
+        for line in file:
+            yield line.removesuffix("\n")
 
 
 def _cut(sentence: str) -> Iterator[str]:

@@ -2,38 +2,40 @@
 
     encoders/<key>/     a sentence-transformers folder with mlsg.json (provenance) and history.json (losses, dev scores)
 
-Asking for an encoder that exists already imports no torch.
+Asking for an encoder that exists already imports no torch: a key is made of settings and fingerprints only.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from mlsg.errors import SettingError
-from mlsg.train.job import CheckpointPolicy, TrainJob, build_encoder, build_encoder_together, train_job
-from mlsg.train.jobs import train_jobs
-from mlsg.train.launch import launched, run_on_processes
+from mlsg import objectives
+from mlsg.cache.artefact import Artefact, Request
+from mlsg.config.settings import table_of
+from mlsg.errors import HubUnreachableError, SettingError
+from mlsg.model.source import fingerprint_model, local_folder
+from mlsg.train.launch import launched, run_jobs, run_on_processes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mlsg.cache.artefact import Artefact
+    from mlsg.cache.workspace import Workspace
     from mlsg.config.recipes import Recipe
     from mlsg.context import Context
+    from mlsg.data.pairs import LocatedSet
+    from mlsg.hub import Hub
+    from mlsg.objectives.interface import ObjectiveSettings
+    from mlsg.train.distributed import ProcessGroup
 
-__all__ = ["CheckpointPolicy", "train", "train_seeds"]
+__all__ = ["train", "train_seeds"]
+
+STAGE = "encoders"
+FORMAT = 2
 
 
-def train(
-    recipe: Recipe,
-    context: Context,
-    sentences: Artefact | None,
-    *,
-    processes: int = 1,
-    checkpoints: CheckpointPolicy = CheckpointPolicy(),
-) -> Artefact:
+def train(recipe: Recipe, context: Context, sentences: Artefact | None, *, processes: int = 1) -> Artefact:
     """The encoder of `recipe` trained on `sentences`; an objective without training needs none.
 
     `processes` are started on this host, and trained with as one; a script that asks for several guards its own start
@@ -44,13 +46,13 @@ def train(
     HubUnreachableError for the dev set, DivergedError when training runs away, ProcessLostError when a process dies.
     """
     if not launched():
-        return _encoder(train_job(recipe, context, sentences, processes), processes, checkpoints)
+        return _encoder(train_job(recipe, context, sentences, processes), processes)
     from mlsg.train.distributed import process_group
 
     with process_group() as group:
         with group.shared_errors():
             job = train_job(recipe, context, sentences, int(os.environ["WORLD_SIZE"]))
-        made = build_encoder_together(group, job, checkpoints)
+        made = _build_together(group, job)
     if made is None:
         raise SystemExit(0)
     return made
@@ -64,7 +66,6 @@ def train_seeds(
     *,
     processes: int = 1,
     jobs: int = 1,
-    checkpoints: CheckpointPolicy = CheckpointPolicy(),
 ) -> list[Artefact]:
     """An encoder of `recipe` for each seed, in their order; `jobs` are trained at the same time, a process each.
 
@@ -75,24 +76,131 @@ def train_seeds(
         raise SettingError("several seeds under a launcher", "launch mlsg train --seed once for each")
     if jobs > 1 and processes > 1:
         raise SettingError(f"{jobs} jobs of {processes} processes each", "give one of --jobs, --processes")
-    wanted = {
-        seed: train_job(replace(recipe, train=replace(recipe.train, seed=seed)), context, sentences, processes)
-        for seed in seeds
-    }
-    first = wanted[seeds[0]]
-    if not first.objective.trains:
-        raise SettingError(f'objective "{first.objective.label}" has no seed', "train without --seeds")
+    recipes = {seed: replace(recipe, train=replace(recipe.train, seed=seed)) for seed in seeds}
+    wanted = {seed: train_job(each, context, sentences, processes) for seed, each in recipes.items()}
+    objective = wanted[seeds[0]].objective
+    if not objective.trains:
+        raise SettingError(f'objective "{objective.label}" has no seed', "train without --seeds")
     if jobs > 1:
-        missing = {seed: job for seed, job in wanted.items() if context.workspace.find(job.request) is None}
-        train_jobs(missing, jobs, checkpoints)
-    return [_encoder(wanted[seed], processes, checkpoints) for seed in seeds]
+        missing = {seed: (job,) for seed, job in wanted.items() if not context.workspace.find(job.request)}
+        run_jobs(_build, missing, jobs)
+    return [_encoder(wanted[seed], processes) for seed in seeds]
 
 
-def _encoder(job: TrainJob, processes: int, checkpoints: CheckpointPolicy) -> Artefact:
+@dataclass(frozen=True)
+class TrainJob:
+    """What is to be trained, with everything from outside found and named."""
+
+    recipe: Recipe
+    objective: ObjectiveSettings
+    base_name: str
+    base_fingerprint: str
+    sentences: Artefact | None
+    dev: LocatedSet | None
+    hub: Hub
+    workspace: Workspace
+    gpu_processes: int = 1  # how many processes with a GPU each train together
+
+    @property
+    def base_revision(self) -> str:
+        """The full commit of a base from the hub; empty for a folder."""
+        return self.base_fingerprint.partition("@")[2]
+
+    @property
+    def request(self) -> Request:
+        """Where the base lies and its revision are not in the settings: its fingerprint says both.
+
+        The number of processes is in them only for GPUs, where torch draws the dropout masks in each process: CPUs draw
+        them by sentence, so that the number changes nothing.
+        """
+        settings: dict[str, Any] = {"train": {"model": self.base_name}}
+        if self.objective.trains:
+            settings = {"train": {**table_of(self.recipe.train), "model": self.base_name}}
+            settings["train"].pop("revision")
+            if self.gpu_processes > 1:
+                settings["processes"] = self.gpu_processes
+        settings["objective"] = objectives.resolved(self.recipe.objective)
+        settings["encoder"] = table_of(self.recipe.encoder)
+        return Request(
+            stage=STAGE,
+            format=FORMAT,
+            name=f"{self.base_name.rpartition('/')[2]}-{self.objective.label}",
+            settings=settings,
+            inputs={"sentences": self.sentences.key} if self.sentences else {},
+            fingerprints={"base": self.base_fingerprint, **({"dev": self.dev.fingerprint} if self.dev else {})},
+        )
+
+
+def train_job(recipe: Recipe, context: Context, sentences: Artefact | None, processes: int = 1) -> TrainJob:
+    """The job of a recipe. Raises SettingError, and what the base and the dev set cannot be found for."""
+    objective = objectives.read(recipe.objective)
+    if objective.trains and sentences is None:
+        raise SettingError(f'objective "{objective.label}" needs sentences', "run mlsg prepare first")
+    model = recipe.train.model
+    folder = None if model == "starter" else local_folder(model)
+    if folder is not None:  # an evaluation in another working folder looks for the base later
+        recipe = replace(recipe, train=replace(recipe.train, model=str(folder.absolute())))
+    fingerprint = fingerprint_model(model, recipe.train.revision, context.hub)
+    dev = _dev(recipe.train.dev, context) if objective.trains else None
+    if processes > 1:
+        from mlsg.train.distributed import uses_gpus
+
+        processes = processes if uses_gpus() else 1
+    name = folder.resolve().name if folder is not None else model
+    text = sentences if objective.trains else None
+    return TrainJob(recipe, objective, name, fingerprint, text, dev, context.hub, context.workspace, processes)
+
+
+def _dev(name: str, context: Context) -> LocatedSet | None:
+    if name == "none":
+        return None
+    from mlsg.data.pairs import MissingSet, locate_set
+
+    found = locate_set(context.catalog.pair_set(name), context.data_root, context.hub)
+    if isinstance(found, MissingSet):
+        remedy = "give its files with --data-root, or train without: --set train.dev=none"
+        raise HubUnreachableError(f"dev set {name} is not available: {found.why}", remedy)
+    return found
+
+
+def _encoder(job: TrainJob, processes: int) -> Artefact:
     """The encoder of a job, trained here or on several processes of this host."""
     if processes > 1 and job.objective.trains and job.workspace.find(job.request) is None:
         batch = job.recipe.train.batch_size
         if processes > batch:
             raise SettingError(f"{processes} processes for batches of {batch} sentences", f"start at most {batch}")
-        run_on_processes(processes, build_encoder_together, job, checkpoints)
-    return build_encoder(job, checkpoints)
+        run_on_processes(processes, _build_together, job)
+    return _build(job)
+
+
+def _build(job: TrainJob, group: ProcessGroup | None = None) -> Artefact:
+    """The encoder of `job`, trained by this process, the main one of `group`, unless the workspace has it."""
+
+    def make(folder: Path, scratch: Path) -> Mapping[str, Any]:
+        from mlsg.train.stage import make_encoder
+
+        return make_encoder(job, folder, scratch, group)
+
+    return job.workspace.build(job.request, make, recipe=table_of(job.recipe))
+
+
+def _build_together(group: ProcessGroup, job: TrainJob) -> Artefact | None:
+    """The same by all processes of a group: the main one has the artefact, the others help to train and get None.
+
+    Raises SettingError where the processes were asked for different encoders.
+    """
+    from mlsg.train.stage import train_base
+
+    keys = group.gather_objects(job.request.key)
+    for rank, key in enumerate(keys):
+        if key != keys[0]:
+            problem = f"process {rank} was asked for another encoder than process 0"
+            remedy = "give all processes the same command, base, sentences and dev set"
+            raise group.raised_by_all(SettingError(problem, remedy))
+    if group.is_main:
+        made = _build(job, group)
+        group.broadcast_object(None)
+        return made
+    while scratch := group.broadcast_object(None):  # as `make_encoder` says, after a wait for a lock maybe
+        train_base(job, scratch, group)
+    return None

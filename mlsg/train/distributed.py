@@ -2,13 +2,7 @@
 
 Every process holds all weights, works on its part of each batch, and adds up its gradient with those of the others;
 after that all take the same step. Loss and gradients are those of one process with the whole batch, up to the order of
-sums.
-
-Why the gradients are added up here and torch's DistributedDataParallel is not used: it averages where parts of one mean
-have to be summed; it sends a bucket as soon as one backward pass has filled it, while gradient caching makes several
-passes a step; it wants the loss behind the wrapper's `forward`; and frozen embeddings, a head that is used twice and a
-process without a sentence in a short last batch are each a special case there. Here they are none: after backward, the
-gradients that exist are laid end to end and summed. What is given up is the overlap of sending and computing.
+sums. torch's DistributedDataParallel would average, and send after the first of several backward passes.
 """
 
 from __future__ import annotations
@@ -16,35 +10,32 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import struct
+import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 import torch.distributed as dist
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs
 from torch import Tensor
 
-from mlsg.errors import DivergedError, MlsgError, SettingError
+from mlsg import console
+from mlsg.errors import RESUME, DivergedError, MlsgError, ProcessLostError, SettingError
 from mlsg.objectives.interface import WHOLE_BATCH, BatchShard
-from mlsg.train.launch import RESUME, ProcessLostError, silence, unsilence
 
 _TIMEOUT = timedelta(minutes=30)
 """For one exchange: longer than any process takes between two of them, writing a checkpoint to a slow disk included."""
 _PATIENT = timedelta(days=365)
 """Where processes may wait for each other without a bound: for a lock, for text or views that one host has already."""
-_SIOCGIFADDR = 0x8915
-"""Of Linux's sockios.h."""
 _GRACE_SECONDS = 5.0
 """A broken connection follows when another process dies: the launcher, which ends the others, names the cause."""
-
-_BUCKET = 32 * 2**20
-"""Numbers sent in one call, 128 MiB of float32: what a copy of the gradients may take at most."""
+_BUCKET = 32 * 2**20  # numbers sent in one call, 128 MiB of float32: what a copy of the gradients may take at most
 
 
 @dataclass(frozen=True)
@@ -54,10 +45,8 @@ class ProcessGroup:
     rank: int = 0
     size: int = 1
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    patient: dist.ProcessGroup | None = None
-    """For objects: an exchange that may take any time."""
-    quiet: bool = False
-    """Whether another process, started by the same launcher, tells people what all of them raise."""
+    patient: dist.ProcessGroup | None = None  # for objects: an exchange that may take any time
+    quiet: bool = False  # whether another process, started by the same launcher, tells people what all of them raise
 
     @property
     def is_main(self) -> bool:
@@ -68,34 +57,20 @@ class ProcessGroup:
         """This process's shard of a batch of `count` sentences: shards differ by one sentence at most."""
         return WHOLE_BATCH if self.size == 1 else RankShard(self, count)
 
-    def sum_gradients(self, parameters: Iterable[Tensor]) -> None:
-        """Replace each gradient by its sum over the processes. A parameter has one in all of them or in none."""
-        self.sum_([p.grad for p in parameters if p.grad is not None])
-
     def sum_(self, tensors: Sequence[Tensor]) -> None:
         """Sum each tensor over the processes, in place: all get the same bits. As few calls as buckets allow."""
-        if self.size == 1:
-            return
-        for bucket in _buckets(tensors):
+        for bucket in _buckets(tensors) if self.size > 1 else ():
             flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
             with _exchange():
                 dist.all_reduce(flat)
             parts = torch.split(flat, [tensor.numel() for tensor in bucket])
             torch._foreach_copy_(list(bucket), [p.view_as(t) for p, t in zip(parts, bucket, strict=True)])
 
-    def gather(self, rows: Tensor, sizes: Sequence[int]) -> Tensor:
-        """(sizes[rank], ...) of each process -> (sum of sizes, ...), one after the other. Without gradient.
-
-        Bytes travel, so the type does not matter; sizes are known to all, so nothing is sent to find them.
-        """
-        padded = rows.new_zeros((max(sizes), *rows.shape[1:]))
-        padded[: len(rows)] = rows
-        mine = padded.reshape(-1).view(torch.uint8)
-        found = mine.new_empty((self.size, len(mine)))
-        with _exchange():
-            dist.all_gather(list(found.unbind()), mine)
-        whole = found.view(-1).view(rows.dtype).view(self.size, *padded.shape)
-        return torch.cat([part[:size] for part, size in zip(whole, sizes, strict=True)])
+    def sum_wide(self, rows: Tensor) -> Tensor:
+        """The sum of `rows` over the processes, not less exact than in float32, in their type."""
+        wide = rows.to(torch.promote_types(rows.dtype, torch.float32), copy=True).contiguous()
+        self.sum_([wide])
+        return wide.to(rows.dtype)
 
     def gather_objects(self, value: Any) -> list[Any]:
         """What each process has for `value`."""
@@ -113,18 +88,6 @@ class ProcessGroup:
                 dist.broadcast_object_list(found, group=self.patient)
         return found[0]
 
-    def broadcast_tensors(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Tensors by name, as the main process has them; what the others hand in does not matter."""
-        found = dict(tensors)
-        if self.size > 1:
-            shapes = self.broadcast_object({name: (value.dtype, value.shape) for name, value in tensors.items()})
-            for name, (dtype, shape) in shapes.items():
-                sent = tensors[name] if self.is_main else torch.empty(shape, dtype=dtype)
-                found[name] = sent.to(self.device).contiguous()
-                with _exchange():
-                    dist.broadcast(found[name], src=0)
-        return found
-
     @contextlib.contextmanager
     def shared_errors(self) -> Iterator[None]:
         """Raise in all processes what one of them raises; go on when all are done. Tensors are not exchanged inside."""
@@ -133,9 +96,8 @@ class ProcessGroup:
             yield
         except MlsgError as raised:
             error = raised
-        for first in self.gather_objects(error) if self.size > 1 else [error]:
-            if first is not None:
-                raise self.raised_by_all(first)
+        for first in filter(None, self.gather_objects(error)):
+            raise self.raised_by_all(first)
 
     def raised_by_all(self, error: MlsgError) -> BaseException:
         """An error that all processes raise, as this one raises it: the main one tells people."""
@@ -155,22 +117,6 @@ def process_group(store: str | None = None) -> Iterator[ProcessGroup]:
     Raises SettingError for more processes than GPUs, ProcessLostError where the processes cannot meet.
     """
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-    device = _join(rank, size, store)
-    patient = dist.new_group(timeout=_PATIENT, backend="gloo")
-    group = ProcessGroup(rank, size, device, patient, quiet=rank > 0 and store is None)
-    if group.quiet:
-        silence()
-    try:
-        yield group
-    except (ProcessLostError, DivergedError) as error:
-        raise group.raised_by_all(error) from error
-    except Exception:
-        unsilence()
-        raise
-    dist.destroy_process_group()
-
-
-def _join(rank: int, size: int, store: str | None) -> torch.device:
     gpus = torch.cuda.device_count() if uses_gpus() else 0
     if gpus and (local := int(os.environ["LOCAL_WORLD_SIZE"])) > gpus:
         raise SettingError(
@@ -180,19 +126,27 @@ def _join(rank: int, size: int, store: str | None) -> torch.device:
     meeting = {"init_method": f"file://{store}" + (f"?rank={rank}&world_size={size}" if gpus else "")} if store else {}
     if not store and (interface := _interface_towards(os.environ["MASTER_ADDR"])):
         os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
-    try:
-        device: torch.device = Accelerator(
-            cpu=not gpus,
-            mixed_precision="no",  # precision is a setting of ours, not of the launcher
-            kwargs_handlers=[InitProcessGroupKwargs(timeout=_TIMEOUT, **meeting)],
-        ).device
+    handlers = [InitProcessGroupKwargs(timeout=_TIMEOUT, **meeting)]
+    try:  # precision is a setting of ours, not of the launcher
+        device = Accelerator(cpu=not gpus, mixed_precision="no", kwargs_handlers=handlers).device
     except RuntimeError as error:
         where = f"{os.environ['MASTER_ADDR']}, port {os.environ['MASTER_PORT']}"
         raise ProcessLostError(
             f"process {rank} of {size} cannot meet the others at {where}: {str(error).splitlines()[0]}",
             "give all processes the same address and a free port",
         ) from error
-    return device
+    patient = dist.new_group(timeout=_PATIENT, backend="gloo")
+    group = ProcessGroup(rank, size, device, patient, quiet=rank > 0 and store is None)
+    if group.quiet:
+        console.silence()
+    try:
+        yield group
+    except (ProcessLostError, DivergedError) as error:
+        raise group.raised_by_all(error) from error
+    except Exception:
+        sys.stderr = sys.__stderr__
+        raise
+    dist.destroy_process_group()
 
 
 def _interface_towards(host: str) -> str:
@@ -200,16 +154,12 @@ def _interface_towards(host: str) -> str:
 
     Gloo takes the address that this host's name stands for, which on many systems is one that others cannot reach.
     """
-    import fcntl
-
+    own = ""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
         probe.connect((host, 1))  # sends nothing
-        own = socket.inet_aton(probe.getsockname()[0])
-        for _, name in socket.if_nameindex():
-            with contextlib.suppress(OSError):  # an interface without an address
-                if fcntl.ioctl(probe, _SIOCGIFADDR, struct.pack("256s", name.encode()))[20:24] == own:
-                    return name
-    return ""
+        own = probe.getsockname()[0]
+    interfaces = psutil.net_if_addrs().items()
+    return next((name for name, addresses in interfaces if own in (each.address for each in addresses)), "")
 
 
 @contextlib.contextmanager
@@ -237,11 +187,10 @@ class RankShard(BatchShard):
     """
 
     def __init__(self, group: ProcessGroup, count: int) -> None:
-        self._group = group
-        self._sizes = [len(part) for part in np.array_split(np.arange(count), group.size)]
-        self.start = sum(self._sizes[: group.rank])
-        self.processes = group.size
-        self._own = self._sizes[group.rank]
+        self._group, self._count = group, count
+        mine = np.array_split(np.arange(count), group.size)[group.rank]
+        self.processes, self._own = group.size, len(mine)
+        self.start = int(mine[0]) if self._own else count
 
     @property
     def places(self) -> slice:
@@ -254,7 +203,8 @@ class RankShard(BatchShard):
 
     def gather(self, rows: Tensor) -> Tensor:
         """As in `BatchShard`."""
-        gathered: Tensor = _Gather.apply(self.own(rows), self._group, self._sizes)  # type: ignore[no-untyped-call]
+        own = slice(self.start, self.start + self._own)
+        gathered: Tensor = _Gather.apply(self.own(rows), self._group, self._count, own)  # type: ignore[no-untyped-call]
         return gathered
 
 
@@ -262,16 +212,15 @@ class _Gather(torch.autograd.Function):
     """All rows in one tensor; a row's gradient is the sum of those that the processes have for it."""
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, group: ProcessGroup, sizes: Sequence[int]) -> Tensor:
-        ctx.group, ctx.sizes = group, sizes
-        return group.gather(rows, sizes)
+    def forward(ctx: Any, rows: Tensor, group: ProcessGroup, count: int, own: slice) -> Tensor:
+        ctx.group, ctx.own = group, own
+        whole = rows.new_zeros(count, *rows.shape[1:])
+        whole[own] = rows
+        return group.sum_wide(whole)
 
     @staticmethod
-    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None]:
-        group, sizes = ctx.group, ctx.sizes
-        total = upstream[0].to(torch.promote_types(upstream[0].dtype, torch.float32), copy=True).contiguous()
-        group.sum_([total])
-        return torch.split(total, list(sizes))[group.rank].to(upstream[0].dtype), None, None
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None, None]:
+        return ctx.group.sum_wide(upstream[0])[ctx.own], None, None, None
 
 
 def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:

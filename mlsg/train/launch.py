@@ -1,14 +1,15 @@
-"""How the processes of one training are started: `--processes N` on this host, or by a launcher outside.
+"""How processes are started: those of one training, here or by a launcher outside, and several trainings at a time.
 
 `--processes` runs torch's elastic launcher with a file as its store, in a folder that only this user can enter; gloo
-and NCCL are bound to the loopback interface, so that nothing listens on the network. A launcher outside (`torchrun`,
-`accelerate launch`) runs the whole command in each process and says in variables which one it is. Importing this file
-does not import torch.
+and NCCL are bound to the loopback interface, so that nothing listens on the network. `--jobs` starts a process for each
+encoder with its part of the cores: two trainings of one thread leave fewer cores idle than one of two threads.
+Importing this file does not import torch.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import multiprocessing
 import os
@@ -17,23 +18,18 @@ import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
+import traceback
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from multiprocessing import connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from mlsg import console, errors
-from mlsg.errors import MlsgError, SettingError
+from mlsg.errors import RESUME, MlsgError, ProcessLostError, SettingError
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
-
-RESUME = "run the same command again; it goes on from the last checkpoint"
-_SHUTDOWN_SECONDS = 5
-
-
-class ProcessLostError(MlsgError):
-    """A process of a training has died or cannot be reached."""
 
 
 def run_on_processes(processes: int, work: Callable[..., object], *arguments: object) -> None:
@@ -41,8 +37,27 @@ def run_on_processes(processes: int, work: Callable[..., object], *arguments: ob
 
     Raises what the first process that failed raised, ProcessLostError when it was killed.
     """
-    with tempfile.TemporaryDirectory(prefix="mlsg-") as folder, _environment(processes), starting_thread(1) as thread:
+    with tempfile.TemporaryDirectory(prefix="mlsg-") as folder, _environment(processes), _starting_thread(1) as thread:
         thread.submit(_launch, processes, Path(folder), work, arguments).result()
+
+
+def run_jobs(work: Callable[..., object], calls: Mapping[int, tuple[object, ...]], jobs: int) -> None:
+    """Call `work(*arguments)`, a function of a module, in a process for each seed of `calls`, `jobs` at a time.
+
+    A seed that fails does not stop the others. At the end what the first of those that failed raised is raised,
+    ProcessLostError where its process died.
+    """
+    failed: dict[int, Exception] = {}
+    with _starting_thread(jobs) as threads:
+        seeds = {threads.submit(_run_job, seed, jobs, work, arguments): seed for seed, arguments in calls.items()}
+        for count, future in enumerate(as_completed(seeds), start=1):
+            if isinstance(raised := future.exception(), Exception):
+                failed[seeds[future]] = raised
+                if len(failed) > 1 or count < len(calls):
+                    console.note(f"seed {seeds[future]} failed: {raised}")
+    for seed in calls:
+        if error := failed.get(seed):
+            raise type(error)(f"seed {seed}: {error.problem}", error.remedy) if isinstance(error, MlsgError) else error
 
 
 def launched(environment: MutableMapping[str, str] = os.environ) -> bool:
@@ -62,32 +77,15 @@ def launched(environment: MutableMapping[str, str] = os.environ) -> bool:
     if not 0 <= rank < size:
         raise SettingError(f"RANK is {rank} and WORLD_SIZE {size}", "number the processes from 0")
     _number(environment, "MASTER_PORT")
-    local_size = _number(environment, "LOCAL_WORLD_SIZE", size)
-    defaults = {"LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": size, "OMP_NUM_THREADS": _threads(local_size)}
-    for name, value in defaults.items():
-        environment[name] = str(_number(environment, name, value))
+    threads = _threads(_number(environment, "LOCAL_WORLD_SIZE", size))
+    for name, default in {"LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": size, "OMP_NUM_THREADS": threads}.items():
+        environment[name] = str(_number(environment, name, default))
     environment.setdefault("MASTER_ADDR", "127.0.0.1")
     return True
 
 
-def silence_all_but_first() -> None:
-    """One error line on stderr is enough where a launcher runs the same command many times: one for each host."""
-    if os.environ.get("WORLD_SIZE", "1") != "1" and os.environ.get("LOCAL_RANK", "0") != "0":
-        silence()
-
-
-def silence() -> None:
-    """Show nothing that this process writes on stderr, until `unsilence`."""
-    sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - open until the process ends
-
-
-def unsilence() -> None:
-    """Undo `silence`."""
-    sys.stderr = sys.__stderr__
-
-
 @contextlib.contextmanager
-def starting_thread(threads: int) -> Iterator[ThreadPoolExecutor]:
+def _starting_thread(threads: int) -> Iterator[ThreadPoolExecutor]:
     """Threads that start processes. Ctrl-C is for this process alone: what was started is ended when it arrives."""
     others = set(multiprocessing.active_children())
     # a thread that blocks the signal hands this on to the processes that it starts
@@ -106,7 +104,7 @@ def starting_thread(threads: int) -> Iterator[ThreadPoolExecutor]:
     pool.shutdown()
 
 
-def end_with_parent() -> None:
+def _end_with_parent() -> None:
     """End this process as soon as the one that started it has died."""
     parent = multiprocessing.parent_process()
     assert parent is not None
@@ -118,12 +116,13 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def how_it_ended(code: int | None) -> str:
-    """The end of a process that should have gone on, in words that follow its name."""
+def _lost(process: str, code: int | None) -> ProcessLostError:
+    """The error for a process that ended with an exit code and should have gone on."""
     if code is None or code >= 0:
-        return f"ended without an error message (exit code {code})"
+        return ProcessLostError(f"{process} ended without an error message (exit code {code})", RESUME)
     name = signal.Signals(-code).name
-    return f"was killed by {name}{' (out of memory?)' if name == 'SIGKILL' else ''}"
+    why = " (out of memory?)" if name == "SIGKILL" else ""
+    return ProcessLostError(f"{process} was killed by {name}{why}", RESUME)
 
 
 def _launch(processes: int, folder: Path, work: Callable[..., object], arguments: tuple[object, ...]) -> None:
@@ -143,7 +142,7 @@ def _launch(processes: int, folder: Path, work: Callable[..., object], arguments
         local_addr="127.0.0.1",
         max_restarts=0,
         logs_specs=DefaultLogsSpecs(str(folder), redirects=dict.fromkeys(range(1, processes), Std.ALL)),
-        shutdown_timeout=_SHUTDOWN_SECONDS,
+        shutdown_timeout=5,
     )
     try:
         elastic_launch(config, _work)(str(folder / "store"), work, arguments)
@@ -156,7 +155,7 @@ def _launch(processes: int, folder: Path, work: Callable[..., object], arguments
 
 def _work(store: str, work: Callable[..., object], arguments: tuple[object, ...]) -> None:
     """One process; the launcher writes down what it raises."""
-    end_with_parent()
+    _end_with_parent()
     from mlsg.train.distributed import process_group
 
     with process_group(store) as group:
@@ -167,9 +166,9 @@ def _error_of(rank: int, processes: int, failure: ProcessFailure) -> BaseExcepti
     """What a process failed with, read from the launcher's record of it: "DataError: WHAT IS WRONG; WHAT TO DO"."""
     record: Any = failure.message
     if not isinstance(record, dict):
-        return ProcessLostError(f"process {rank} of {processes} {how_it_ended(failure.exitcode)}", RESUME)
+        return _lost(f"process {rank} of {processes}", failure.exitcode)
     name, _, text = record["message"].partition(": ")
-    kind = ProcessLostError if name == ProcessLostError.__name__ else getattr(errors, name, None)
+    kind = getattr(errors, name, None)
     if isinstance(kind, type) and issubclass(kind, MlsgError):
         problem, _, remedy = text.partition("; ")
         return kind(problem, remedy)
@@ -187,7 +186,7 @@ def _environment(processes: int) -> Iterator[None]:
         TORCH_DISABLE_SHARE_RDZV_TCP_STORE="1",  # else the launcher's own store listens on all interfaces
         TORCH_CPP_LOG_LEVEL="ERROR",
     )
-    os.environ.setdefault("OMP_NUM_THREADS", str(_threads(processes)))
+    os.environ.setdefault("OMP_NUM_THREADS", _threads(processes))
     try:
         yield
     finally:
@@ -195,14 +194,59 @@ def _environment(processes: int) -> Iterator[None]:
         os.environ.update(before)
 
 
-def _threads(processes: int) -> int:
-    return max(1, (os.cpu_count() or 1) // processes)
+def _threads(processes: int) -> str:
+    return str(max(1, (os.cpu_count() or 1) // processes))
 
 
-def _number(environment: MutableMapping[str, str], name: str, default: int | None = None) -> int:
-    text = environment.get(name) or ("" if default is None else str(default))
+def _number(environment: MutableMapping[str, str], name: str, default: object = "") -> int:
+    text = environment.get(name) or str(default)
     try:
         return int(text)
     except ValueError:
         problem = f"{name} is {text!r}" if text else f"WORLD_SIZE is set, {name} is not"
         raise SettingError(problem, "start with accelerate launch or torchrun, or set all its variables") from None
+
+
+def _run_job(seed: int, jobs: int, work: Callable[..., object], arguments: tuple[object, ...]) -> None:
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe(duplex=False)
+    process = context.Process(target=_job, args=(seed, jobs, work, arguments, there), daemon=True)
+    process.start()
+    there.close()
+    try:
+        error: Exception | None = here.recv()
+    except EOFError:
+        process.join()
+        error = _lost("the process", process.exitcode)
+    process.join()
+    if error is not None:
+        raise error
+
+
+def _job(
+    seed: int, jobs: int, work: Callable[..., object], arguments: tuple[object, ...], result: connection.Connection
+) -> None:
+    """One process: it sends None or its error."""
+    _end_with_parent()
+    os.environ.setdefault("OMP_NUM_THREADS", _threads(jobs))
+    sys.stderr = _Labelled(f"seed {seed}: ", sys.stderr)
+    error: Exception | None = None
+    try:
+        work(*arguments)
+    except Exception as raised:
+        error = raised if isinstance(raised, MlsgError) else RuntimeError(f"seed {seed}:\n{traceback.format_exc()}")
+    with contextlib.suppress(OSError):
+        result.send(error)
+
+
+class _Labelled(io.TextIOBase):
+    """A stream whose lines begin with a label, where several processes write at the same time."""
+
+    def __init__(self, label: str, stream: TextIO) -> None:
+        self._label, self._stream, self._begun = label, stream, ""
+
+    def write(self, text: str) -> int:
+        """Pass on whole lines, each in one piece."""
+        *lines, self._begun = (self._begun + text).split("\n")
+        self._stream.write("".join(f"{self._label}{line}\n" for line in lines))
+        return len(text)

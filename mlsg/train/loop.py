@@ -2,17 +2,19 @@
 
 A step is a function of (seed, step): the order of sentences, the dropout masks and every draw of the objective are
 keyed and not carried along. A killed training therefore goes on from its last checkpoint and ends with the same bits,
-on the same machine with the same number of threads. The loop names no method. It runs in each of the processes of a
-`ProcessGroup`: all of them take the same steps and the same decisions, and the first of them reads and writes.
+on the same machine with the same number of threads. All processes of a `ProcessGroup` take the same steps and the same
+decisions, and the first of them reads and writes. No method is named here.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,47 +24,32 @@ from torch import Tensor, nn
 
 from mlsg import console
 from mlsg.config.recipes import EncoderSettings, TrainSettings
-from mlsg.errors import SettingError
+from mlsg.errors import DivergedError, SettingError
 from mlsg.model.backbone import Backbone
 from mlsg.objectives.interface import Batch, Objective
-from mlsg.train.checkpoints import Checkpoint, latest_checkpoint, load_best, save_best, save_checkpoint
+from mlsg.train.checkpoints import Checkpoint, latest_checkpoint, load_best, newest_step, save_best, save_checkpoint
 from mlsg.train.dev import Measure, Measurement, Probe
 from mlsg.train.distributed import SINGLE_PROCESS, ProcessGroup
-from mlsg.train.gradient_cache import GradientCache
-from mlsg.train.job import CheckpointPolicy
-from mlsg.train.optimiser import (
-    adamw,
-    learning_rate,
-    make_moments,
-    moments,
-    restore_moments,
-    set_learning_rate,
-    update,
-)
+from mlsg.train.optimiser import GradientCache, adamw, learning_rate, make_moments, moments, restore_moments, update
 from mlsg.train.schedule import Plan, draw_below, order, seed_of
-from mlsg.train.stopping import check_losses, check_measurement, collapse_bound, out_of_patience
 from mlsg.train.text import TokenisedText
 
-_LOOK_EVERY = 10
-"""Steps between two looks at the losses: each look waits for the device."""
+_LOOK_EVERY = 10  # steps between two looks at the losses: each look waits for the device
+_DISK_SPEED = 1e9  # bytes a second, assumed before one checkpoint has shown it
 
 
 @dataclass
 class State:
     """All that a checkpoint holds beside tensors."""
 
-    step: int = 0
-    """Steps done."""
-    losses: float = 0.0
-    """Sum of the losses since the last measurement, and over how many steps."""
+    step: int = 0  # steps done
+    losses: float = 0.0  # sum of the losses since the last measurement, and over how many steps
     steps_of_losses: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
     """One entry a measurement: step, mean loss since the one before, dev, random_cosine."""
     best_step: int = 0
-    best_dev: float | None = None
-    """Best of the measurements after step 0: what is saved has always been trained."""
-    without_best: int = 0
-    """Measurements since the best one."""
+    best_dev: float | None = None  # best of the measurements after step 0: what is saved has always been trained
+    without_best: int = 0  # measurements since the best one
 
 
 @dataclass(frozen=True)
@@ -76,11 +63,13 @@ class Run:
     settings: TrainSettings
     encoder: EncoderSettings
     scratch: Path
-    checkpoints: CheckpointPolicy
     device: torch.device
     group: ProcessGroup = SINGLE_PROCESS
     first: Callable[[Measure], Measurement] = lambda measure: measure()
     """Has the measurement at step 0, which another training may have made already."""
+    save_steps: int = 100
+    """A checkpoint every `save_steps` steps, unless they would take more than a share of the time of the training."""
+    max_save_share: float = 0.02
 
 
 def fit(run: Run) -> State:
@@ -98,47 +87,51 @@ class _Loop:
     def __init__(self, run: Run) -> None:
         self.r, self.s = run, run.settings
         self.plan = Plan(len(run.text), self.s.batch_size, self.s.epochs, self.s.max_steps)
-        self.device = run.device
-        self.module = nn.ModuleList([run.tuned, *run.objective.parts.values()]).to(self.device)
+        modules = {"tuned": run.tuned, **run.objective.parts}
+        self.module = nn.ModuleList(modules.values()).to(run.device)
         self.measured = run.tuned.for_measuring(self.s.precision)
-        self.passes = GradientCache(run.tuned.for_training(), run.objective, self.device, self.s.precision)
-        self.trained = _trained(run)
+        self.passes = GradientCache(run.tuned.for_training(), run.objective, run.device, self.s.precision)
+        if not self._tuned_weights():
+            raise SettingError(
+                f"encoder.layer = {run.encoder.layer} with train.train_embeddings = false leaves nothing to train",
+                "choose a higher layer, or train the embeddings",
+            )
+        named = [(f"{part}/{name}", p) for part, module in modules.items() for name, p in module.named_parameters()]
+        self.trained: dict[str, Tensor] = {name: parameter for name, parameter in named if parameter.requires_grad}
         self.regularised = {name: value for name, value in run.tuned.model.named_parameters() if value.requires_grad}
         self.optimiser = adamw(self.trained, self.s)
         make_moments(self.optimiser)
         self.state = State()
         self.pending: list[Tensor] = []
         size = sum(tensor.nbytes for tensor in self._tensors().values())
-        self.next_save = time.monotonic() + run.checkpoints.seconds_before_first(size)
+        self.next_save = time.monotonic() + size / _DISK_SPEED / run.max_save_share
         self.shown: dict[str, object] = {}
         self.order = lru_cache(maxsize=1)(partial(order, self.s.seed, count=len(run.text)))
 
     def run(self) -> State:
         self._resume()
+        state, steps = self.state, self.plan.steps
         self.module.train()
-        if not self.state.step:
+        if not state.step:
             self._rehearse()
-        if not self.state.history:
+        if not state.history:
             self._note(self.r.first(self._seen_by_probe))
-        with console.progress(
-            "training", self._seen(self.plan.steps), "sentences", done=self._seen(self.state.step)
-        ) as bar:
-            while self.state.step < self.plan.steps and not self._out_of_patience():
+        with console.progress("training", self.plan.seen(steps), "sentences", done=self.plan.seen(state.step)) as bar:
+            while state.step < steps and not self._out_of_patience():
                 rows = self._step()
                 self._after_step()
-                bar.advance(len(rows), step=f"{self.state.step}/{self.plan.steps}", **self.shown)
-        self._keep()
-        return self.state
+                bar.advance(len(rows), step=f"{state.step}/{steps}", **self.shown)
+        if self.r.group.is_main and self.s.keep == "best" and state.best_step not in {0, state.step}:
+            _load(self._tuned_weights(), load_best(self.r.scratch, state.best_step))
+        return state
 
     def _step(self) -> np.ndarray:
-        step, settings = self.state.step, self.s
+        step = self.state.step
         epoch, _ = self.plan.place(step)
         rows = self.plan.rows(step, self.order(epoch))
-        loss = self._gradients(self._batch(epoch, rows), epoch)
-        set_learning_rate(self.optimiser, learning_rate(step, self.plan.steps, settings))
-        update(self.optimiser, settings.max_grad_norm)
+        self.pending.append(self._gradients(self._batch(epoch, rows), epoch))
+        update(self.optimiser, learning_rate(step, self.plan.steps, self.s), self.s.max_grad_norm)
         self.optimiser.zero_grad(set_to_none=True)
-        self.pending.append(loss)
         self.state.step += 1
         return rows
 
@@ -148,7 +141,7 @@ class _Loop:
         # by sentence: masks depend neither on mini-batches nor on the number of processes
         seeds = [seed_of(self.s.seed, "dropout", epoch, int(row)) for row in batch.rows]
         loss = self.passes.gradients(batch, seeds)
-        group.sum_gradients(self.trained.values())
+        group.sum_([value.grad for value in self.trained.values() if value.grad is not None])
         return loss if regulariser is None else loss + regulariser.add_gradient(self.regularised) / group.size
 
     def _rehearse(self) -> None:
@@ -161,7 +154,7 @@ class _Loop:
                 raise
             tokens = int(self.r.text.tokens.lengths[longest].sum())
             raise SettingError(
-                f"the memory of {self.device} does not hold the longest {len(longest)} sentences ({tokens} tokens)",
+                f"the memory of {self.r.device} does not hold the longest {len(longest)} sentences ({tokens} tokens)",
                 "set train.mini_batch_size to fewer sentences (the batch stays whole), or lower train.max_length",
             ) from error
         self.optimiser.zero_grad(set_to_none=True)
@@ -172,8 +165,8 @@ class _Loop:
         rows = whole[shard.places]
         return Batch(
             rows,  # type: ignore[arg-type]
-            text.mini_batches(rows, self.s.mini_batch_size, together=self.r.tuned.packs, device=self.device),
-            text.duplicates(whole)[shard.places].to(self.device, non_blocking=True),
+            text.mini_batches(rows, self.s.mini_batch_size, together=self.r.tuned.packs, device=self.r.device),
+            text.duplicates(whole)[shard.places].to(self.r.device, non_blocking=True),
             lambda purpose, bound: [draw_below(bound, seed, purpose, epoch, int(row)) for row in rows],
             shard,
         )
@@ -181,9 +174,8 @@ class _Loop:
     def _after_step(self) -> None:
         """Look at the losses, measure, save; whatever is due."""
         step = self.state.step
-        last = step == self.plan.steps
-        measuring = last or step % self.s.eval_steps == 0
-        saving = step % self.r.checkpoints.save_steps == 0
+        measuring = step == self.plan.steps or step % self.s.eval_steps == 0
+        saving = step % self.r.save_steps == 0
         if measuring or saving or step % _LOOK_EVERY == 0:
             self.shown["loss"] = f"{self._look():.4f}"
         if measuring:
@@ -195,16 +187,17 @@ class _Loop:
             began = time.monotonic()
             self._save()
             ended = time.monotonic()
-            self.next_save = ended + self.r.checkpoints.seconds_after(ended - began)
+            self.next_save = ended + (ended - began) / self.r.max_save_share
 
     def _look(self) -> float:
         """Fetch the losses of the last steps and add them up in the order of the steps. Returns the newest."""
         losses = torch.stack(self.pending)
         self.r.group.sum_([losses])
-        values: list[float] = losses.tolist()
         self.pending.clear()
-        check_losses(values, self.state.step, self.s, self.r.scratch)
-        for value in values:
+        values: list[float] = losses.tolist()
+        for step, value in enumerate(values, start=self.state.step - len(values) + 1):
+            if not math.isfinite(value):
+                raise self._diverged(f"the loss of step {step} is {value}")
             self.state.losses += value
         self.state.steps_of_losses += len(values)
         return values[-1]
@@ -213,13 +206,11 @@ class _Loop:
         return self.r.probe.measure(self.measured, self.r.encoder, self.s.precision)
 
     def _note(self, seen: Measurement) -> None:
-        """Write a measurement into the history, keep new best weights."""
+        """Write a measurement into the history, keep new best weights; raise for a collapse."""
         state = self.state
-        bound = collapse_bound(self.s, state.history[0]["random_cosine"] if state.history else None)
-        check_measurement(seen, bound, state.step, self.s, self.r.scratch)
+        self._check(seen)
         mean = state.losses / state.steps_of_losses if state.steps_of_losses else None
-        entry = {"step": state.step, "loss": mean, "dev": seen.dev, "random_cosine": seen.random_cosine}
-        state.history.append(entry)
+        state.history.append({"step": state.step, "loss": mean, **vars(seen)})
         state.losses, state.steps_of_losses = 0.0, 0
         if seen.dev is not None and state.step:
             if state.best_dev is None or seen.dev > state.best_dev:
@@ -229,13 +220,38 @@ class _Loop:
             else:
                 state.without_best += 1
 
-    def _out_of_patience(self) -> bool:
-        return out_of_patience(self.state.history, self.state.without_best, self.s)
+    def _check(self, seen: Measurement) -> None:
+        """Raise DivergedError for vectors that are no numbers and, once training has begun, for a collapse.
 
-    def _keep(self) -> None:
-        """Put back the weights that were best, where they are asked for and known; they matter in the first process."""
-        if self.r.group.is_main and self.s.keep == "best" and self.state.best_step not in {0, self.state.step}:
-            _load(self._tuned_weights(), load_best(self.r.scratch, self.state.best_step))
+        Some bases (XLM-R's [CLS]) start above any sensible bound without being useless, so it lies at least half way
+        from where training began to 1: `collapse_above = 0.995` and a base at 0.999 give 0.9995.
+        """
+        step, cosine = self.state.step, seen.random_cosine
+        if not math.isfinite(cosine):
+            raise self._diverged(f"vectors at step {step} are not finite")
+        if step:
+            bound = max(self.s.collapse_above, (1 + self.state.history[0]["random_cosine"]) / 2)
+            if cosine > bound:
+                raise self._diverged(f"at step {step} random pairs have a mean cosine of {cosine:.5f}, above {bound:g}")
+
+    def _diverged(self, problem: str) -> DivergedError:
+        kept = newest_step(self.r.scratch)
+        where = f"; the checkpoint of step {kept} is kept in {self.r.scratch}" if kept is not None else ""
+        rate = f"lower train.learning_rate (it is {self.s.learning_rate:g}) or raise train.warmup_ratio"
+        return DivergedError(f"training diverged: {problem}", rate + where)
+
+    def _out_of_patience(self) -> bool:
+        """Whether dev has not improved for long enough.
+
+        "drops" is what the authors' code does: every score below the one before counts, the one before training
+        included, and nothing resets the count, so that a curve that rises in zigzags is stopped too.
+        """
+        if not self.s.patience:
+            return False
+        if self.s.stopping == "best":
+            return self.state.without_best >= self.s.patience
+        scores: list[float] = [entry["dev"] for entry in self.state.history if entry["dev"] is not None]
+        return sum(later < before for before, later in pairwise(scores)) >= self.s.patience
 
     def _save(self) -> None:
         save_checkpoint(self.r.scratch, self.state.step, Checkpoint(self._tensors(), dataclasses.asdict(self.state)))
@@ -245,40 +261,19 @@ class _Loop:
         return {**weights, **moments(self.optimiser, self.trained)}
 
     def _resume(self) -> None:
+        sent = self.r.group.broadcast_object
         found = latest_checkpoint(self.r.scratch) if self.r.group.is_main else None
-        state = self.r.group.broadcast_object(found.state if found else None)
+        mine, state = dict(found.tensors) if found else {}, sent(found and found.state)
         if state is None:
             return
-        tensors = self.r.group.broadcast_tensors(found.tensors if found else {})
+        tensors = {name: sent(mine.get(name)) for name in sent(list(mine))}  # one by one, for the memory
         self.state = State(**state)
-        weights = {name.removeprefix("weights/"): t for name, t in tensors.items() if name.startswith("weights/")}
-        _load(self.trained, weights)
-        kept = {name: tensor for name, tensor in tensors.items() if not name.startswith("weights/")}
-        restore_moments(self.optimiser, self.trained, kept)
+        _load(self.trained, {name: tensors.pop(f"weights/{name}") for name in self.trained})
+        restore_moments(self.optimiser, self.trained, tensors)
         console.note(f"going on from the checkpoint of step {self.state.step}")
 
     def _tuned_weights(self) -> dict[str, Tensor]:
         return {name: value for name, value in self.r.tuned.named_parameters() if value.requires_grad}
-
-    def _seen(self, step: int) -> int:
-        """Sentences seen after so many steps, the last batch of an epoch being short."""
-        epochs, within = self.plan.place(step)
-        return epochs * self.plan.sentences + min(within * self.plan.batch_size, self.plan.sentences)
-
-
-def _trained(run: Run) -> dict[str, Tensor]:
-    """Everything that the optimiser moves, by name: `tuned/...`, and the objective's own `head/...`."""
-    found: dict[str, Tensor] = {
-        f"tuned/{name}": value for name, value in run.tuned.named_parameters() if value.requires_grad
-    }
-    if not found:
-        raise SettingError(
-            f"encoder.layer = {run.encoder.layer} with train.train_embeddings = false leaves nothing to train",
-            "choose a higher layer, or train the embeddings",
-        )
-    for part, module in run.objective.parts.items():
-        found.update({f"{part}/{name}": value for name, value in module.named_parameters()})
-    return found
 
 
 @torch.no_grad()

@@ -6,7 +6,6 @@ The draws rest on sha256 and on numpy's raw bit streams, which stay the same fro
 from __future__ import annotations
 
 import hashlib
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,25 +39,28 @@ class Plan:
     sentences: int
     batch_size: int
     epochs: int
-    max_steps: int
-    """0: no bound."""
-
-    @property
-    def steps_an_epoch(self) -> int:
-        """Steps of one pass, the short last one included."""
-        return math.ceil(self.sentences / self.batch_size)
+    max_steps: int  # 0: no bound
 
     @property
     def steps(self) -> int:
         """Steps in all."""
-        full = self.steps_an_epoch * self.epochs
+        full = self._steps_an_epoch * self.epochs
         return min(full, self.max_steps) if self.max_steps else full
+
+    @property
+    def _steps_an_epoch(self) -> int:
+        return -(-self.sentences // self.batch_size)
 
     def place(self, step: int) -> tuple[int, int]:
         """The epoch and the step within it of a step counted from 0."""
-        return divmod(step, self.steps_an_epoch)
+        return divmod(step, self._steps_an_epoch)
 
     def rows(self, step: int, epoch_order: np.ndarray) -> np.ndarray:
         """The sentences of a step, given the order of its epoch."""
         start = self.place(step)[1] * self.batch_size
         return epoch_order[start : start + self.batch_size]
+
+    def seen(self, step: int) -> int:
+        """Sentences seen before a step counted from 0."""
+        epochs, within = self.place(step)
+        return epochs * self.sentences + within * self.batch_size

@@ -38,18 +38,18 @@ class TokenisedText:
     @property
     def groups(self) -> NDArray[np.int64]:
         """(n,) a number for each sentence, equal where the tokens are."""
-        return self._told_apart[0]
+        return self._groups_and_distinct[0]
 
     @property
     def distinct(self) -> NDArray[np.int64]:
         """Rows of the first occurrence of every distinct sentence, in the order of the text."""
-        return self._told_apart[1]
+        return self._groups_and_distinct[1]
 
     def mini_batches(self, rows: NDArray[np.int64], size: int, *, together: bool, device: torch.device) -> list[Packed]:
         """The tokens of some sentences in mini-batches of `size` sentences, 0: all in one."""
         step = size or len(rows)
-        parts = (rows[first : first + step] for first in range(0, len(rows), step))
-        return [pack(self.tokens, part, together=together).to(device) for part in parts]
+        starts = range(0, len(rows), step)
+        return [pack(self.tokens, rows[first : first + step], together=together).to(device) for first in starts]
 
     def duplicates(self, rows: Sequence[int] | NDArray[np.int64]) -> Tensor:
         """(b, b): which other sentence of a batch has the same tokens."""
@@ -61,7 +61,7 @@ class TokenisedText:
         return torch.from_numpy(np.bincount(self.tokens.flat, minlength=size))
 
     @cached_property
-    def _told_apart(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _groups_and_distinct(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """By hashes of the tokens; among a million sentences two differing ones meet with a chance of 3 in 10^8."""
         texts = (self.tokens.ids(row).tobytes() for row in range(len(self)))
         numbers = (int.from_bytes(hashlib.blake2b(text, digest_size=8).digest()) for text in texts)
@@ -75,8 +75,7 @@ def tokenised(base: Backbone, sentences: Iterable[str], max_length: int, folder:
 
     Neither a sentence nor its tokens stay in memory: of the files, the system keeps what it has room for.
     """
-    if not folder.is_dir():  # that of a process on another host
-        folder = Path(gettempdir())
+    folder = folder if folder.is_dir() else Path(gettempdir())  # it is not for a process on another host
     remaining, padding = iter(sentences), 0
     with TemporaryFile(dir=folder) as ids, TemporaryFile(dir=folder) as lengths, TemporaryFile(dir=folder) as cut:
         while some := list(islice(remaining, _AT_ONCE)):
@@ -85,9 +84,7 @@ def tokenised(base: Backbone, sentences: Iterable[str], max_length: int, folder:
             ids.write(tokens.flat.tobytes())
             lengths.write(np.diff(tokens.starts).tobytes())
             cut.write(tokens.truncated.tobytes())
-        counts = _mapped(lengths, np.int64)
-        starts = np.zeros(len(counts) + 1, dtype=np.int64)
-        np.cumsum(counts, out=starts[1:])
+        starts = np.concatenate([[0], np.cumsum(_mapped(lengths, np.int64))])
         return TokenisedText(Tokens(_mapped(ids, np.int32), starts, _mapped(cut, np.bool_), padding))
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub.utils import close_session
 
-from mlsg.hub import Hub, connectivity
+from mlsg.hub import Hub, retry
 from tests.hub.server import HubServer
 
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
@@ -29,7 +29,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name.upper(), raising=False)
     for name in OFFLINE:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(connectivity, "_answers", {})
+    retry.why_out_of_reach.cache_clear()
     close_session()  # the client takes its proxies from the environment when it is made
 
 
@@ -40,12 +40,12 @@ def free_port() -> int:
 
 
 def test_a_hub_that_answers_is_reached_and_asked_once(quiet_server: HubServer) -> None:
-    assert [connectivity.why_out_of_reach(quiet_server.endpoint) for _ in range(3)] == ["", "", ""]
+    assert [retry.why_out_of_reach(quiet_server.endpoint) for _ in range(3)] == ["", "", ""]
     assert [str(request) for request in quiet_server.log] == ["HEAD /"]
 
 
 def test_a_refused_connection_is_a_reason() -> None:
-    assert connectivity.why_out_of_reach(f"http://127.0.0.1:{free_port()}") == "127.0.0.1: Connection refused"
+    assert retry.why_out_of_reach(f"http://127.0.0.1:{free_port()}") == "127.0.0.1: Connection refused"
 
 
 def test_a_name_server_that_never_answers_costs_no_more_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,17 +57,15 @@ def test_a_name_server_that_never_answers_costs_no_more_than_the_limit(monkeypat
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     began = time.monotonic()
-    assert (
-        connectivity.why_out_of_reach("https://hub.example", seconds=0.4) == "hub.example did not answer within 0.4 s"
-    )
-    assert connectivity.why_out_of_reach("https://hub.example", seconds=0.4)  # and nobody waits a second time
+    assert retry.why_out_of_reach("https://hub.example", seconds=0.4) == "hub.example did not answer within 0.4 s"
+    assert retry.why_out_of_reach("https://hub.example", seconds=0.4)  # and nobody waits a second time
     assert time.monotonic() - began < 0.7
     release.set()
 
 
 def test_a_host_that_takes_the_call_and_says_nothing_is_out_of_reach() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        why = connectivity.why_out_of_reach(f"http://127.0.0.1:{silent.getsockname()[1]}", seconds=0.4)
+        why = retry.why_out_of_reach(f"http://127.0.0.1:{silent.getsockname()[1]}", seconds=0.4)
     assert why in ("127.0.0.1: timed out", "127.0.0.1 did not answer within 0.4 s")
 
 
@@ -81,7 +79,7 @@ def test_a_host_whose_certificate_is_not_trusted_answers(tmp_path: Path) -> None
     context.load_cert_chain(certificate, key)
     with HubServer() as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
-        assert connectivity.why_out_of_reach(server.endpoint.replace("http:", "https:")) == ""
+        assert retry.why_out_of_reach(server.endpoint.replace("http:", "https:")) == ""
         assert server.log == []  # nothing was asked over a connection that is not trusted
 
 
@@ -93,15 +91,15 @@ def test_a_proxy_address_that_cannot_be_used_is_a_reason(
     address: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ALL_PROXY", address)
-    assert connectivity.why_out_of_reach("https://hub.invalid").startswith(words)
+    assert retry.why_out_of_reach("https://hub.invalid").startswith(words)
 
 
 def test_a_nameless_endpoint_is_a_reason() -> None:
-    assert "is not an address" in connectivity.why_out_of_reach("huggingface.co")
+    assert "is not an address" in retry.why_out_of_reach("huggingface.co")
 
 
 def test_the_limit_is_three_seconds() -> None:
-    assert connectivity.SECONDS == 3.0
+    assert retry.SECONDS == 3.0
 
 
 class _Proxy(http.server.BaseHTTPRequestHandler):
@@ -132,31 +130,30 @@ def proxy() -> Iterator[str]:
 
 def test_the_proxy_is_asked_and_not_the_hub(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", f"http://me:p%40ss@{proxy}")
-    assert connectivity.why_out_of_reach("http://hub.invalid") == ""
+    assert retry.why_out_of_reach("http://hub.invalid") == ""
     assert _Proxy.seen == ["HEAD http://hub.invalid/ Basic bWU6cEBzcw=="]
 
 
 def test_a_proxy_that_wants_a_password_is_a_reason(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", proxy)
-    assert "407" in connectivity.why_out_of_reach("https://hub.invalid")
+    assert "407" in retry.why_out_of_reach("https://hub.invalid")
     assert _Proxy.seen == ["CONNECT hub.invalid:443 None"]
 
 
 def test_a_dead_proxy_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{free_port()}")
-    assert "Connection refused" in connectivity.why_out_of_reach("https://hub.invalid")
+    assert "Connection refused" in retry.why_out_of_reach("https://hub.invalid")
 
 
 def test_no_proxy_is_honoured(quiet_server: HubServer, proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", f"http://{proxy}")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    assert connectivity.why_out_of_reach(quiet_server.endpoint) == ""
+    assert retry.why_out_of_reach(quiet_server.endpoint) == ""
     assert _Proxy.seen == []
 
 
 @pytest.mark.parametrize("name", OFFLINE)
 def test_the_offline_variables_are_enough(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connectivity, "_ask", lambda *_: pytest.fail("nobody may be asked"))
+    monkeypatch.setattr(retry, "_request", lambda *_: pytest.fail("nobody may be asked"))
     monkeypatch.setenv(name, "1")
-    assert not Hub().reachable()
     assert Hub().why_unreachable() == f"{name} is set"

@@ -70,7 +70,7 @@ def test_what_was_never_used_is_out_of_reach_and_says_so(offline: Worker) -> Non
         assert source["path"] in reply.text and "HF_HUB_OFFLINE is set" in reply.text and "--data-root" in reply.text
         assert reply.text.startswith(offline.call("available", source=source).value + "; ")
     assert offline.call("resolve", repo="owner/unused").value is None
-    assert offline.call("reachable").value is False
+    assert offline.call("why_unreachable").value == "HF_HUB_OFFLINE is set"
 
 
 def test_a_recorded_commit_is_not_replaced_by_a_cached_newer_one(

@@ -147,7 +147,7 @@ def test_pickles_beside_safetensors_are_left_alone(folder: Path) -> None:
 def test_an_empty_folder_a_file_and_a_path_to_nowhere_are_told_apart(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "file.txt").write_text("x")
-    for name, said in (("empty", "no config.json"), ("file.txt", "is a file"), ("absent/../x", "no folder")):
+    for name, said in (("empty", "no config.json"), ("file.txt", "is a file"), ("absent/../x", "does not exist")):
         with pytest.raises(ModelError, match=said):
             load_backbone(str(tmp_path / name))
 

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from mlsg.evaluate.results import Differences, Gain, SetDifference, difference_document
+from mlsg.evaluate.results import Differences, Gain, SetDifference
+from mlsg.report.output import difference_document
 from mlsg.report.tables import difference_grids, flags, grids, legend, markdown, points, print_grids, span
 from tests.report.written_scores import ENCODER, set_score, written_scores
 

@@ -37,7 +37,9 @@ def set_score(name: str, languages: tuple[str, str], rho: float | None = 0.71, *
 
 def written_scores() -> Scores:
     return Scores(
-        artefact=Artefact(Path("scores"), {}),
+        artefact=Artefact(
+            Path("scores"), dict.fromkeys(("key", "stage", "name", "facts", "settings", "inputs", "seconds"))
+        ),
         encoder=ENCODER,
         suite="sts",
         primaries={"es": "sts17.es-es", "ar": "sts17.ar-ar", "tr": "stsb_google.tr", "de": "gone.de", "xx": None},

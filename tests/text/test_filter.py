@@ -1,18 +1,18 @@
-"""Which lines are kept, against a plain loop; the same on any number of processes."""
+"""Which lines are kept, against a plain loop."""
 
 from __future__ import annotations
 
 from collections import Counter
+from itertools import chain
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlsg.text import filter, workers
-from mlsg.text.filter import LineFilter
+from mlsg.text import filter
+from mlsg.text.filter import FilterCounts, LineFilter, filter_texts
 from mlsg.text.length import unfit
 from mlsg.text.normalise import match_form, normalise
-from mlsg.text.workers import FilterCounts, filter_texts
 
 _LINES = st.lists(st.text("aB1 猫é\u0301\u200b\n\ud800", max_size=4), max_size=40)
 _FORMS = frozenset({"ab", "猫", "é"})
@@ -37,11 +37,9 @@ def _reference(texts: list[str], repetitions: bool) -> tuple[list[str], FilterCo
     return kept, counts
 
 
-def _kept(
-    texts: list[str], repetitions: bool, processes: int = 1, stored: bool = False
-) -> tuple[list[str], FilterCounts]:
+def _kept(texts: list[str], repetitions: bool, stored: bool = False) -> tuple[list[str], FilterCounts]:
     counts = FilterCounts()
-    batches = list(filter_texts(LineFilter(2, 6, _FORMS, repetitions, stored), texts, counts, processes))
+    batches = list(filter_texts(LineFilter(2, 6, _FORMS, repetitions, stored), texts, counts))
     return [line.decode() for batch in batches for line in batch], counts
 
 
@@ -55,15 +53,11 @@ def test_equals_a_plain_loop(texts: list[str], repetitions: bool, size: int) -> 
 
 
 @pytest.mark.parametrize("repetitions", [False, True])
-@pytest.mark.parametrize("processes", [1, 2, 3])
-def test_the_number_of_processes_changes_nothing(
-    monkeypatch: pytest.MonkeyPatch, processes: int, repetitions: bool
-) -> None:
+def test_equals_a_plain_loop_over_many_batches(monkeypatch: pytest.MonkeyPatch, repetitions: bool) -> None:
     odd = ["", "\n", "aB", "Ab ", "x\ny", "half \ud800", "猫", "e\u0301", "a\u200bb", "１２", "12", "x" * 9, "d\u2028f"]
     texts = [f"{odd[number % len(odd)]}{number // 500 or ''}" for number in range(3000)]
     monkeypatch.setattr(filter, "_BATCH", 100)
-    monkeypatch.setattr(workers, "_ALONE", 2)
-    assert _kept(texts, repetitions, processes) == _reference(texts, repetitions)
+    assert _kept(texts, repetitions) == _reference(texts, repetitions)
 
 
 _LONG = [
@@ -83,9 +77,20 @@ def test_evaluation_sentences_are_found_whatever_they_begin_with(texts: list[str
     stored = [normalise(text) for text in texts]
     for sentence in _LONG:
         form = match_form(sentence)
-        filtered = LineFilter(1, 99, frozenset({form})).apply("\n".join(stored))
-        assert filtered.found == ({form: n} if (n := [match_form(text) for text in stored].count(form)) else {})
-        assert [line.decode() for line in filtered.lines] == [t for t in stored if t and match_form(t) != form]
+        counts = FilterCounts()
+        kept = list(filter_texts(LineFilter(1, 99, frozenset({form}), repetitions=True), stored, counts))
+        assert counts.found == ({form: n} if (n := [match_form(text) for text in stored].count(form)) else {})
+        assert [line.decode() for line in chain(*kept)] == [t for t in stored if t and match_form(t) != form]
+
+
+_SIZES = st.text("aé1я猫ไ\u0e48\u0301😀𠀀 ", max_size=12)  # characters of 1 to 4 bytes, marks of both kinds
+
+
+@given(st.lists(_SIZES, max_size=20), st.integers(0, 8), st.integers(1, 20))
+def test_the_limits_are_those_of_unfit_whatever_the_bytes(texts: list[str], least: int, most: int) -> None:
+    stored = [normalise(text) for text in texts]
+    kept = list(chain(*filter_texts(LineFilter(least, most, repetitions=True), stored, FilterCounts())))
+    assert [line.decode() for line in kept] == [text for text in stored if unfit(text, least, most) is None]
 
 
 def test_without_evaluation_sentences_none_is_dropped() -> None:

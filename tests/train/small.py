@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ from mlsg import objectives
 from mlsg.config.recipes import EncoderSettings, TrainSettings
 from mlsg.model.backbone import Backbone, load_backbone
 from mlsg.objectives.interface import Batch, Objective, TrainingContext
-from mlsg.train import CheckpointPolicy
 from mlsg.train.dev import Probe, dev_probe, sample_probe
 from mlsg.train.loop import Run, State, fit
 from mlsg.train.schedule import draw_below, seed_of
@@ -61,8 +60,8 @@ class Small:
             for parameter in base.embedding_parameters():
                 parameter.requires_grad_(False)
         probe = self.probe(base, text, settings)
-        checkpoints = CheckpointPolicy(self.checkpoint_every, max_time_share=math.inf)
-        return Run(base, objective, text, probe, settings, self.encoder, self.scratch, checkpoints, torch.device("cpu"))
+        run = Run(base, objective, text, probe, settings, self.encoder, self.scratch, torch.device("cpu"))
+        return replace(run, save_steps=self.checkpoint_every, max_save_share=math.inf)
 
     def probe(self, base: Backbone, text: TokenisedText, settings: TrainSettings) -> Probe:
         if not self.dev:

@@ -13,7 +13,7 @@ from scipy.stats import spearmanr
 from mlsg.config.recipes import EncoderSettings, TrainSettings
 from mlsg.model.backbone import Backbone, load_backbone
 from mlsg.train.dev import Probe, dev_probe, sample_probe
-from mlsg.train.optimiser import adamw, set_learning_rate, update
+from mlsg.train.optimiser import adamw, update
 from tests.tiny_models import tiny_bert
 from tests.train.small import PAIRS, tokenised
 
@@ -54,10 +54,9 @@ def test_weights_that_an_optimiser_has_moved_are_seen(precision: str, base: Back
     asked, ready = probe(base), base.for_measuring(precision)
     before = asked.measure(ready, EncoderSettings(), precision)
     optimiser = adamw(dict(base.named_parameters()), TrainSettings())
-    set_learning_rate(optimiser, 0.05)
     for parameter in base.parameters():
         parameter.grad = torch.linspace(-1, 1, parameter.numel()).sin().view_as(parameter)
-    update(optimiser, 0.0)
+    update(optimiser, 0.05, 0.0)
     after = asked.measure(ready, EncoderSettings(), precision)
     assert after != before
     assert after == asked.measure(base.for_measuring(precision), EncoderSettings(), precision)

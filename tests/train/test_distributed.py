@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from mlsg.errors import DataError, DivergedError, MlsgError, SettingError
+from mlsg.errors import DataError, DivergedError, MlsgError, ProcessLostError, SettingError
 from mlsg.train import dev
 from mlsg.train.distributed import _BUCKET, SINGLE_PROCESS, ProcessGroup, RankShard, _buckets
-from mlsg.train.launch import ProcessLostError, launched, run_on_processes
+from mlsg.train.launch import launched, run_on_processes
 from tests.tiny_models import tiny_bert
 from tests.train import ranks
 

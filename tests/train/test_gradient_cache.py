@@ -13,8 +13,8 @@ from mlsg.errors import SettingError
 from mlsg.model.backbone import Backbone, load_backbone
 from mlsg.objectives.interface import Objective
 from mlsg.objectives.nt_xent import LOSSES
-from mlsg.train.gradient_cache import GradientCache
 from mlsg.train.loop import _Loop, fit
+from mlsg.train.optimiser import GradientCache
 from mlsg.train.schedule import draw_below
 from mlsg.train.text import TokenisedText
 from tests.model.padded import pool

@@ -19,7 +19,6 @@ from mlsg.config.recipes import EncoderSettings
 from mlsg.errors import DivergedError, SettingError
 from mlsg.model.backbone import load_backbone
 from mlsg.objectives.interface import Batch
-from mlsg.train import CheckpointPolicy
 from mlsg.train.checkpoints import latest_checkpoint, newest_step
 from mlsg.train.dev import Measurement, Probe
 from mlsg.train.loop import Run, State, _Loop, fit
@@ -338,7 +337,7 @@ def test_between_checkpoints_only_the_newest_best_weights_stay(small: Small, mon
 
 def test_checkpoints_keep_to_their_share_of_the_time(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
     small.train.update(epochs=3)
-    run = replace(small.prepared(), checkpoints=CheckpointPolicy(save_steps=2, max_time_share=0.25))
+    run = replace(small.prepared(), save_steps=2, max_save_share=0.25)
     plain, seconds, saved = run.objective.loss, [0.0], []
 
     def loss(anchors: torch.Tensor, step: Batch) -> torch.Tensor:

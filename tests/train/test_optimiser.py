@@ -7,7 +7,7 @@ import torch
 from transformers import get_linear_schedule_with_warmup
 
 from mlsg.config.recipes import TrainSettings
-from mlsg.train.optimiser import adamw, learning_rate, moments, restore_moments, set_learning_rate, update
+from mlsg.train.optimiser import adamw, learning_rate, moments, restore_moments, update
 
 
 @pytest.mark.parametrize(("steps", "warmup", "climb"), [(1079, 0.1, 108), (10, 0.0, 0), (7, 1.0, 7), (30, 0.1, 3)])
@@ -48,8 +48,7 @@ def test_a_step_is_adamw_written_out() -> None:
     for t in (1, 2, 3):
         gradient = [0.5 * t, -0.1]
         named["w"].grad = torch.tensor([gradient])
-        set_learning_rate(optimiser, 0.1 / t)
-        optimiser.step()
+        update(optimiser, 0.1 / t, 0.0)
         for i in range(2):
             w[i] *= 1 - 0.1 / t * 0.01
             m[i] = 0.9 * m[i] + 0.1 * gradient[i]
@@ -100,7 +99,7 @@ def test_an_update_is_clipping_and_a_step(fused: bool, clip: float) -> None:
             torch.nn.utils.clip_grad_norm_(plain.values(), clip)
         reference.step()
         counts = [p._version for p in ours.values()]
-        update(optimiser, clip)
+        update(optimiser, 0.1, clip)
         assert all(p._version > count for p, count in zip(ours.values(), counts, strict=True))
     for name, parameter in plain.items():
         assert torch.allclose(ours[name], parameter, atol=1e-6), name

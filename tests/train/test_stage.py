@@ -22,9 +22,8 @@ from mlsg.errors import DataError, DivergedError, HubUnreachableError, ModelErro
 from mlsg.evaluate.encoder_ref import base_of, resolve_encoder
 from mlsg.hub import Hub
 from mlsg.model.encoder import Encoder
-from mlsg.train import CheckpointPolicy, train
+from mlsg.train import distributed, stage, train, train_job
 from mlsg.train.dev import Measurement, Probe
-from mlsg.train.job import train_job
 from tests.contexts import context_of
 from tests.tiny_models import SENTENCES, tiny_bert, tiny_xlmr
 from tests.train.small import PAIRS, TEXT
@@ -35,6 +34,11 @@ SMALL = [
     "train.eval_steps=2",
     "objective.head_width=32",
 ]
+
+
+@pytest.fixture(autouse=True)
+def many_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stage, "Run", partial(stage.Run, save_steps=2, max_save_share=math.inf))
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +76,7 @@ def recipe(folder: Path, *assignments: str, name: str = "zero_shot") -> Recipe:
 
 def trained(workspace: Workspace, catalog: Catalog, wanted: Recipe, text: Artefact | None = None) -> Artefact:
     text = text or sentences(workspace)
-    return train(wanted, context_of(workspace, catalog), text, checkpoints=CheckpointPolicy(2, max_time_share=math.inf))
+    return train(wanted, context_of(workspace, catalog), text)
 
 
 def test_a_training_gives_an_encoder_with_its_history(workspace: Workspace, catalog: Catalog, folder: Path) -> None:
@@ -253,7 +257,7 @@ def test_the_number_of_processes_is_in_the_key_for_gpus_only(
     monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
     one, *more = keys()
     assert more == [one, one]
-    monkeypatch.setattr("mlsg.train.distributed.uses_gpus", lambda: True)
+    monkeypatch.setattr(distributed, "uses_gpus", lambda: True)
     assert keys()[0] == one
     assert len(set(keys())) == 3
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from mlsg.config.schema import Files
 from mlsg.data.readers.delimited import read_delimited, read_parallel
 from mlsg.data.readers.records import read_json_array, read_json_lines, read_parquet
-from mlsg.data.readers.text import Row, read_lines, sentence_lines
+from mlsg.data.readers.text import Row, text_lines
 from mlsg.data.readers.xml import read_xml
 
 __all__ = ["Row", "read_rows", "read_texts"]
@@ -24,7 +24,6 @@ _READERS: Mapping[str, Callable[[Sequence[Path], Files], Iterator[Row]]] = {
     "jsonl": read_json_lines,
     "xml": read_xml,
     "parquet": read_parquet,
-    "lines": read_lines,
 }
 
 
@@ -39,5 +38,5 @@ def read_rows(paths: Sequence[Path], files: Files) -> Iterator[Row]:
 def read_texts(paths: Sequence[Path], files: Files) -> Iterator[str]:
     """The cells of the declared columns, record by record, as a stream. Raises as `read_rows` does."""
     if files.reader == "lines":  # most text by far: no row is made of each line
-        return (line for _, line in sentence_lines(paths[0], files.encoding))
+        return filter(str.strip, text_lines(paths[0], files.encoding))
     return (cell for row in read_rows(paths, files) for cell in row.cells)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mlsg.config.schema import Files
-from mlsg.data.readers.text import Row, sentence_lines, text_lines, wrong_column
+from mlsg.data.readers.text import Row, text_lines, wrong_column
 from mlsg.errors import DataError
 
 _ROWS_AT_ONCE = 4096
@@ -19,10 +19,10 @@ _ROWS_AT_ONCE = 4096
 
 def read_json_lines(paths: Sequence[Path], files: Files) -> Iterator[Row]:
     """The objects of a JSON Lines file. Raises DataError for a line that is not an object or lacks a column."""
-    lines = sentence_lines(paths[0], files.encoding)
-    yield from _rows(
-        ((number, _parse(line, files, paths[0], number)) for number, line in lines), files, paths[0], "line"
-    )
+    path = paths[0]
+    lines = enumerate(text_lines(path, files.encoding), start=1)
+    records = ((number, _parse(line, files, path, number)) for number, line in lines if line.strip())
+    yield from _rows(records, files, path, "line")
 
 
 def read_json_array(paths: Sequence[Path], files: Files) -> Iterator[Row]:

@@ -13,14 +13,13 @@ import io
 import lzma
 import zlib
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
-from mlsg.config.schema import Files
 from mlsg.errors import DataError
 
-BROKEN = (lzma.LZMAError, EOFError, zlib.error, OSError)
-"""What a damaged file raises while it is read."""
+BROKEN = (lzma.LZMAError, EOFError, zlib.error, OSError)  # what a damaged file raises while it is read
 
 _BOM = "\ufeff"
 _BLOCK = 1 << 17  # bytes read at once: lines are decoded together, which is several times as fast as one by one
@@ -75,28 +74,12 @@ def cannot_open(path: Path, error: OSError) -> DataError:
 
 def text_lines(path: Path, encoding: str = "utf-8") -> Iterator[str]:
     """Lines without their endings (LF or CRLF)."""
-    for lines in _line_blocks(path, encoding):
-        for line in lines:
-            yield line.removesuffix("\r")
+    return chain.from_iterable([line.removesuffix("\r") for line in lines] for lines in _line_blocks(path, encoding))
 
 
 def raw_lines(path: Path, encoding: str = "utf-8") -> Iterator[str]:
     """Lines with their endings, as the csv module wants them; the last one has an end too."""
-    for lines in _line_blocks(path, encoding):
-        for line in lines:
-            yield f"{line}\n"
-
-
-def read_lines(paths: Sequence[Path], files: Files) -> Iterator[Row]:
-    """One sentence or document a line; blank lines are left out."""
-    return (Row(paths[0], "line", number, (line,)) for number, line in sentence_lines(paths[0], files.encoding))
-
-
-def sentence_lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
-    """The lines that are not blank, with their numbers."""
-    for number, line in enumerate(text_lines(path, encoding), start=1):
-        if line.strip():
-            yield number, line
+    return (f"{line}\n" for line in chain.from_iterable(_line_blocks(path, encoding)))
 
 
 def _line_blocks(path: Path, encoding: str) -> Iterator[list[str]]:

@@ -25,11 +25,12 @@ from mlsg.evaluate.baselines import BaseUnavailableError, bases_of, is_spaced, w
 from mlsg.evaluate.cosines import ENCODER, SetCosines, distinct_sentences, score_pairs, write_cosines
 from mlsg.evaluate.encoder_ref import EncoderRef
 from mlsg.evaluate.encoding import encode_sentences
-from mlsg.evaluate.means import mean_score
-from mlsg.evaluate.results import BASELINES, EncoderEntry, MeanScore, Scores, SetScore, Skipped
+from mlsg.evaluate.means import mean_score, resampling
+from mlsg.evaluate.results import EncoderEntry, MeanScore, Scores, SetScore, Skipped
 from mlsg.evaluate.statistics import Resampled, pearson, resampled, spearman
 from mlsg.hub import Hub
 from mlsg.report.card import CARD, card
+from mlsg.report.tables import BASELINES
 
 FORMAT = 3
 _SETS = "sets.json"
@@ -138,39 +139,41 @@ class _Evaluation:
         own_base = encoder.provenance is None and bool(encoder.pooling)  # a plain model: one pass makes all vectors
         also = tuple(bases.values())
         own, facts = self._cosines(encoder, also if own_base else ())
-        of_bases = {}
+        found = {ENCODER: own}
         try:
             for role, base in bases.items():  # the first one's pass over the base makes the vectors of all
-                of_bases[role] = self._cosines(base, also)[0]
+                found[role] = self._cosines(base, also)[0]
         except (ModelError, HubUnreachableError) as error:
             raise BaseUnavailableError(error.problem) from error
-        drawn = {name: self._resampled(each) for name, each in own.items()}
-        drawn_bases = {
-            role: {name: self._resampled(found[name]) for name in selection.primaries.values() if name in found}
-            for role, found in of_bases.items()
+        draws = resampling(table_of(self.settings))
+        drawn = {
+            role: {
+                name: resampled(each.cosine, each.gold, **draws)
+                for name, each in sets.items()
+                if role == ENCODER or name in selection.primaries.values()
+            }
+            for role, sets in found.items()
         }
-        sets = []
-        for place, pairs in zip(selection.located, self.pairs, strict=True):
-            baselines: dict[str, float | None] = dict.fromkeys(BASELINES)
-            baselines |= {role: spearman(found[pairs.name].cosine, pairs.scores) for role, found in of_bases.items()}
-            baselines |= word_baselines(pairs, place.pair_set.languages, self.context.catalog)
-            sets.append(self._set_score(place.pair_set, own[pairs.name], drawn[pairs.name], baselines))
-        mean = mean_score(selection.primaries, [drawn], drawn_bases)
+        scores = [
+            self._set_score(place.pair_set, pairs, found, drawn[ENCODER][pairs.name])
+            for place, pairs in zip(selection.located, self.pairs, strict=True)
+        ]
+        mean = mean_score(selection.primaries, [drawn.pop(ENCODER)], drawn)
         entry = EncoderEntry(
             encoder.name, encoder.base, encoder.objective, facts["pooling"], facts["dimension"], encoder.key
         )
-        scores = self._scores(Artefact(folder, {}), entry, sets, mean)
         stored = {
             "encoder": asdict(entry),
-            "sets": [asdict(score) for score in sets],
+            "sets": [asdict(score) for score in scores],
             "mean": None if mean is None else asdict(mean),
         }
-        write_cosines(folder, {ENCODER: own, **of_bases})
+        shown = self._scores(Artefact(folder, {}), entry, scores, mean)
+        write_cosines(folder, found)
         (folder / _SETS).write_text(readable_json(stored), "utf-8")
-        (folder / "scores.json").write_text(readable_json(scores.to_stored_dict()), "utf-8")
+        (folder / "scores.json").write_text(readable_json(shown.to_stored_dict()), "utf-8")
         if encoder.provenance is not None:
-            (folder / CARD).write_text(card(encoder.provenance, scores), "utf-8")
-        return {"pairs": sum(score.pairs for score in sets), "spearman": {each.set: each.spearman for each in sets}}
+            (folder / CARD).write_text(card(encoder.provenance, shown), "utf-8")
+        return {"spearman": {score["set"]: score["spearman"] for score in shown.to_stored_dict()["sets"]}}
 
     def _cosines(
         self, encoder: EncoderRef, also: tuple[EncoderRef, ...]
@@ -181,27 +184,33 @@ class _Evaluation:
         rows, facts = encode_sentences(encoder, texts, self.settings.precision, also=also, workspace=workspace, hub=hub)
         return score_pairs(texts, rows, self.pairs), facts
 
-    def _resampled(self, found: SetCosines) -> Resampled | None:
-        settings = self.settings
-        return resampled(found.cosine, found.gold, resamples=settings.resamples, seed=settings.seed)
-
     def _set_score(
-        self, pair_set: PairSet, found: SetCosines, drawn: Resampled | None, baselines: Mapping[str, float | None]
+        self,
+        pair_set: PairSet,
+        pairs: GradedPairs,
+        found: Mapping[str, Mapping[str, SetCosines]],
+        drawn: Resampled | None,
     ) -> SetScore:
+        own = found[ENCODER][pairs.name]
+        bases = {role: sets[pairs.name] for role, sets in found.items() if role != ENCODER}
         return SetScore(
             set=pair_set.name,
             languages=pair_set.languages,
             split=pair_set.split,
-            pairs=len(found.gold),
+            pairs=len(own.gold),
             spearman=drawn.value if drawn else None,
-            pearson=pearson(found.cosine, found.gold),
+            pearson=pearson(own.cosine, own.gold),
             interval=drawn.interval if drawn else None,
-            truncated=found.truncated,
-            unknown=found.unknown,
+            truncated=own.truncated,
+            unknown=own.unknown,
             made=pair_set.made,
             kind=pair_set.kind,
             transductive=self.transductive[pair_set.name],
-            baselines=baselines,
+            baselines={
+                **dict.fromkeys(BASELINES),
+                **{role: spearman(each.cosine, own.gold) for role, each in bases.items()},
+                **word_baselines(pairs, pair_set.languages, self.context.catalog),
+            },
         )
 
     def _scores(self, artefact: Artefact, entry: EncoderEntry, sets: list[SetScore], mean: MeanScore | None) -> Scores:

@@ -17,8 +17,7 @@ from transformers.masking_utils import sdpa_mask
 
 from mlsg.model.fast.dropout import drop
 
-NAME = "mlsg_dropout"
-"""By which a model's config asks for it."""
+NAME = "mlsg_dropout"  # by which a model's config asks for it
 
 
 def attention(

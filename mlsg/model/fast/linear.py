@@ -20,8 +20,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 from transformers.activations import GELUActivation
 
-_USUAL_ROWS = 256
-"""Rows of a product that weights are laid out for."""
+_USUAL_ROWS = 256  # rows of a product that weights are laid out for
 
 
 class _Product(torch.autograd.Function):
@@ -62,8 +61,7 @@ class Float32Linear(nn.Linear):
 class _Bf16Linear(nn.Linear):
     """x W^T + b in bf16, summed in float32; the weights are rounded once."""
 
-    after = "none"
-    """What follows the product: none, gelu."""
+    after = "none"  # what follows the product: none, gelu
     _made_of: tuple[Any, ...] = ()
     _weight: Tensor
     _bias: Tensor | None

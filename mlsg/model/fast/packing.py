@@ -26,10 +26,8 @@ from mlsg.errors import SettingError, nearest
 from mlsg.model.pooling import checked_layer, wide
 from mlsg.model.tokens import Tokens
 
-ROW = 64
-"""Tokens of a row, if no sentence is longer: enough to waste little, few enough that attention stays cheap."""
-WASTE = 0.05
-"""Share of a batch that may be padding."""
+ROW = 64  # tokens of a row, if no sentence is longer: enough to waste little, few enough that attention stays cheap
+WASTE = 0.05  # share of a batch that may be padding
 _PACKED = ("albert", "bert", "camembert", "data2vec-text", "distilbert", "electra", "ernie", "roberta", "xlm-roberta")
 """Bases whose attention knows nothing but the mask it is given, and whose positions come only from `position_ids`."""
 
@@ -38,20 +36,13 @@ _PACKED = ("albert", "bert", "camembert", "data2vec-text", "distilbert", "electr
 class Packed:
     """b sentences laid out in r rows."""
 
-    ids: Tensor
-    """(r, t) int64."""
-    positions: Tensor
-    """(r, t) int64, from 0 at each sentence's start."""
-    owners: Tensor
-    """(r, t) int64: the sentence that a token belongs to, 0..b-1; -1 for padding."""
-    places: Tensor
-    """(n,) int64: where each token is in a flattened (r * t), sentence after sentence."""
-    lengths: Tensor
-    """(b,) int64: tokens of each sentence."""
-    firsts: Tensor
-    """(b,) int64: where each sentence's [CLS] is in a flattened (r * t)."""
-    together: bool
-    """Whether sentences share rows."""
+    ids: Tensor  # (r, t) int64
+    positions: Tensor  # (r, t) int64, from 0 at each sentence's start
+    owners: Tensor  # (r, t) int64: the sentence that a token belongs to, 0..b-1; -1 for padding
+    places: Tensor  # (n,) int64: where each token is in a flattened (r * t), sentence after sentence
+    lengths: Tensor  # (b,) int64: tokens of each sentence
+    firsts: Tensor  # (b,) int64: where each sentence's [CLS] is in a flattened (r * t)
+    together: bool  # whether sentences share rows
 
     def __len__(self) -> int:
         return len(self.lengths)

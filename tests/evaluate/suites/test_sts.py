@@ -373,9 +373,10 @@ def test_json_on_stdout_is_all_that_stdout_holds(
     print_scores([scores], json="-", markdown=str(tmp_path / "table.md"))
     assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(scores.to_dict()))
     assert "| aa | small.aa | 31 |" in (tmp_path / "table.md").read_text()
-    print_scores([scores, other], json="-", markdown=None)
+    both = ([scores, other], [compare(scores, other)])
+    print_scores(*both, json="-", markdown=None)
     assert json.loads(capsys.readouterr().out)["schema"] == "mlsg.difference/1"
-    print_scores([scores, other], json=str(tmp_path / "scores.json"), markdown=None)
+    print_scores(*both, json=str(tmp_path / "scores.json"), markdown=None)
     assert "first: tiny" in capsys.readouterr().out
     assert json.loads((tmp_path / "scores.json").read_text())["differences"][0]["sets"][0]["set"] == "small.aa"
 
