@@ -21,17 +21,9 @@ if TYPE_CHECKING:
 CARD = "README.md"
 
 _TEMPLATE = Path(__file__).with_name("card_template.md")
-_SHOWN_TRAINING = [
-    "epochs",
-    "max_steps",
-    "batch_size",
-    "learning_rate",
-    "max_length",
-    "dev",
-    "keep",
-    "precision",
-    "seed",
-]
+_SHOWN_TRAINING = (
+    "epochs", "max_steps", "batch_size", "learning_rate", "max_length", "dev", "keep", "precision", "seed",
+)  # fmt: skip
 
 
 def card(made: Provenance, scores: Scores | None) -> str:

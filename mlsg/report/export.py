@@ -60,6 +60,5 @@ def _find(encoder: str | None, workspace: Workspace) -> Artefact:
     for artefact in encoders:
         if artefact.folder.name == encoder or artefact.folder == Path(encoder).absolute():
             return artefact
-    raise SettingError(
-        f'no encoder "{encoder}" in {workspace.root}', nearest(encoder, [artefact.folder.name for artefact in encoders])
-    )
+    known = nearest(encoder, [artefact.folder.name for artefact in encoders])
+    raise SettingError(f'no encoder "{encoder}" in {workspace.root}', known)
