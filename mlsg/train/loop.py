@@ -230,7 +230,7 @@ class _Loop:
         if not math.isfinite(cosine):
             raise self._diverged(f"vectors at step {step} are not finite")
         if step:
-            bound = max(self.s.collapse_above, (1 + self.state.history[0]["random_cosine"]) / 2)
+            bound = max([self.s.collapse_above, *((1 + e["random_cosine"]) / 2 for e in self.state.history[:1])])
             if cosine > bound:
                 raise self._diverged(f"at step {step} random pairs have a mean cosine of {cosine:.5f}, above {bound:g}")
 
