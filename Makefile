@@ -22,8 +22,9 @@ setup: $(READY)  ## a virtual environment with everything
 quickstart: $(READY)  ## no network, under three minutes: a table before / after
 	$(PYTHON) -m mlsg quickstart
 
+# Two processes of one thread each: with two threads each they would wait for one another.
 test: $(READY)  ## the tests that CI runs
-	$(PYTHON) -m pytest
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist loadscope
 
 test-slow: $(READY)  ## the long ones
 	$(PYTHON) -m pytest -m slow
