@@ -25,7 +25,7 @@ from mlsg.context import Context, open_context
 from mlsg.data.pairs import GradedPairs
 from mlsg.model.encoder import Encoder
 from mlsg.objectives.views import GuideViews
-from mlsg.prepare import read_sentences
+from mlsg.prepare import stream_sentences
 from mlsg.train import loop as training_loop
 from mlsg.train import train
 from mlsg.train.checkpoints import save_best
@@ -115,7 +115,7 @@ class Setting:
                 loop = training_loop._Loop(begun.run)
                 loop.module.train()
                 loop._rehearse()
-                return Ours(loop, read_sentences(self.sentences), self.context.workspace)
+                return Ours(loop, list(stream_sentences(self.sentences)), self.context.workspace)
         raise RuntimeError("the encoder was there already: take a fresh workspace")
 
     def train(self, recipe: Recipe) -> Artefact:

@@ -119,11 +119,6 @@ def stream_sentences(artefact: Artefact) -> Iterator[str]:
     return stored_lines(sentences_file(artefact))
 
 
-def read_sentences(artefact: Artefact) -> list[str]:
-    """Return all sentences in their order."""
-    return list(stream_sentences(artefact))
-
-
 def sample_rows(total: int, size: int, seed: int) -> NDArray[np.int64]:
     """Return a seeded sample of `size` of the rows 0..total-1, in rising order, or all: (min(size, total),).
 

@@ -19,7 +19,7 @@ from mlsg.cache.workspace import Workspace
 from mlsg.config.catalog import load_catalog
 from mlsg.config.recipes import load_recipe
 from mlsg.errors import DataError, SettingError
-from mlsg.prepare import prepare, read_sentences, sentences_file
+from mlsg.prepare import prepare, sentences_file, stream_sentences
 from mlsg.report.output import summary_rows
 from mlsg.text import split as split_module
 from tests.contexts import context_of
@@ -90,6 +90,10 @@ def langs(tmp_path: Path) -> Path:
     for name, content in _FILES.items():
         (folder / name).write_text(content, encoding="utf-8")
     return folder
+
+
+def read_sentences(artefact: Artefact) -> list[str]:
+    return list(stream_sentences(artefact))
 
 
 def _prepare(workspace: Workspace, langs: Path, *sources: Path, column: str = "text", **settings: object) -> Artefact:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from mlsg.errors import ModelError, SettingError
-from mlsg.model.fast.attention import with_own_attention
+from mlsg.model.fast import attention
 from mlsg.model.fast.dropout import StreamDropout
 from mlsg.model.fast.linear import Float32Linear, fast_model, shared_copy, with_gelu_inside
 from mlsg.model.fast.packing import Packed, can_pack, pack, pool_packed
@@ -128,12 +128,13 @@ class Backbone(nn.Module):
     def for_training(self) -> Backbone:
         """The same weights in training mode; on a CPU, dropout, attention and linear layers cost less than torch's."""
         model = shared_copy(self.model, {nn.Linear: Float32Linear, nn.Dropout: StreamDropout})
-        return self._with_model(with_own_attention(model) if self.packs else model, packs=self.packs).train()
+        model = attention.with_own_attention(model) if attention.can_attend(self.model) else model
+        return self._with_model(model, packs=self.packs).train()
 
     def for_measuring(self, precision: str) -> Backbone:
         """As `for_inference`, for vectors that are not kept: faster in bf16, with other bits."""
         model = with_gelu_inside(fast_model(self.model, precision))
-        model = with_own_attention(model) if self.packs else model
+        model = attention.with_own_attention(model) if self.packs else model
         return _run_once(self._with_model(model, packs=self.packs).eval(), precision)
 
     def truncated(self, layers: int) -> Backbone:
@@ -194,6 +195,12 @@ def read_backbone(located: ModelFolder, *, max_length: int | None = None) -> Bac
     backbone = Backbone(model, tokenizer, max_length=shortest, lower_case=declared.lower_case, **where).eval()
     _check_vectors(backbone)
     return backbone
+
+
+def masks_by_sentence(model: str, revision: str, hub: Hub) -> bool:
+    """Whether a CPU draws all dropout masks of a base by sentence (`fast/dropout.py`). Raises as `load_backbone`."""
+    folder = find_model(model, revision, hub).folder
+    return attention.masks_by_sentence(read_config(read_transformer(folder).folder))
 
 
 def _keep_layers(model: PreTrainedModel, layers: int, kept: int) -> None:

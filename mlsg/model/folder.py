@@ -149,9 +149,8 @@ def write_layout(
     write_json(folder / _MODULES, modules)
     write_json(folder / _SENTENCE_CONFIG, {"max_seq_length": max_length, "do_lower_case": lower_case})
     settings = {"prompts": dict(layout.prompts), "default_prompt_name": layout.default_prompt_name}
-    write_json(
-        folder / _MODEL_CONFIG, {"model_type": "SentenceTransformer", **settings, "similarity_fn_name": "cosine"}
-    )
+    table = {"model_type": "SentenceTransformer", **settings, "similarity_fn_name": "cosine"}
+    write_json(folder / _MODEL_CONFIG, table)
     mode = "mean" if averaged else layout.pooling
     switches = {key: name == mode for key, name in _LEGACY_POOLINGS.items()}
     write_json(folder / paths[pooling] / "config.json", {"word_embedding_dimension": dimension, **switches})
@@ -213,11 +212,9 @@ def _check_layer_average(base: Path, where: Path) -> None:
     """Raise ModelError unless layers 1 and L, and no others, are averaged: the one mix that mlsg has (first_last)."""
     settings = read_table(where / "config.json")
     try:
-        weights = load_file(where / "model.safetensors")["layer_weights"]
+        weights = load_file(path := where / "model.safetensors")["layer_weights"]
     except (OSError, KeyError, SafetensorError) as error:
-        raise ModelError(
-            f"{where / 'model.safetensors'} cannot be read ({error})", "download the model again"
-        ) from error
+        raise ModelError(f"{path} cannot be read ({error})", "download the model again") from error
     ends = weights.size > 0 and weights[0] == weights[-1] > 0 and not weights[1:-1].any()
     heard = read_table(base / "config.json").get("output_hidden_states") is True
     if settings.get("layer_start") != 1 or settings.get("num_hidden_layers") != weights.size or not ends or not heard:

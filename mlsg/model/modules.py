@@ -77,13 +77,8 @@ def write_module(module: Dense | Normalize, folder: Path) -> None:
     if isinstance(module, Normalize):
         return
     linear = module.linear
-    settings = {
-        "in_features": linear.in_features,
-        "out_features": linear.out_features,
-        "bias": linear.bias is not None,
-        "activation_function": module.activation,
-    }
-    write_json(folder / "config.json", settings)
+    settings = {"in_features": linear.in_features, "out_features": linear.out_features, "bias": linear.bias is not None}
+    write_json(folder / "config.json", {**settings, "activation_function": module.activation})
     save_tensors({f"linear.{name}": value for name, value in linear.state_dict().items()}, folder)
 
 

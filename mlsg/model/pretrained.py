@@ -34,6 +34,7 @@ from mlsg.model.folder import write_json
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "bpe.codes")
 _UNTRAINED = ("pooler.", "position_ids", "token_type_ids")
 _AGAIN = "download the model again"
+_LOCAL: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
 _OF_THIS_MACHINE = ("_name_or_path", "name_or_path", "is_local", "local_files_only", "transformers_version")
 
 
@@ -59,9 +60,7 @@ def read_config(folder: Path) -> PreTrainedConfig:
         raise ModelError(f"{folder} has no config.json, so it is not a model", "name a model's folder or a hub id")
     try:
         with quiet_transformers():
-            config: PreTrainedConfig = AutoConfig.from_pretrained(
-                folder, trust_remote_code=False, local_files_only=True
-            )
+            config: PreTrainedConfig = AutoConfig.from_pretrained(folder, **_LOCAL)
     except Exception as error:
         problem = f"{folder / 'config.json'} is not a configuration that transformers knows ({_reason(error)})"
         raise ModelError(problem, "name a model of the BERT kind") from error
@@ -80,21 +79,15 @@ def read_model(folder: Path, config: PreTrainedConfig) -> PreTrainedModel:
     _check_weights(folder)
     mapped: Any = MODEL_MAPPING[type(config)]
     kind = mapped[0] if isinstance(mapped, tuple) else mapped
-    options: dict[str, Any] = {"attn_implementation": "sdpa" if kind._supports_sdpa else "eager"}
+    options = {**_LOCAL, "dtype": torch.float32, "use_safetensors": True}
+    options["attn_implementation"] = "sdpa" if kind._supports_sdpa else "eager"
     if "add_pooling_layer" in inspect.signature(kind.__init__).parameters:
         options["add_pooling_layer"] = False
     model: PreTrainedModel
     try:
         with quiet_transformers():
             model, found = AutoModel.from_pretrained(
-                folder,
-                config=copy.deepcopy(config),
-                dtype=torch.float32,
-                use_safetensors=True,
-                trust_remote_code=False,
-                local_files_only=True,
-                output_loading_info=True,
-                **options,
+                folder, config=copy.deepcopy(config), output_loading_info=True, **options
             )
     except Exception as error:
         raise ModelError(f"the weights in {folder} cannot be read ({_reason(error)})", _AGAIN) from error
@@ -116,7 +109,7 @@ def read_tokenizer(folder: Path, config: PreTrainedConfig, *, lower_case: bool) 
         raise ModelError(f"{folder} has no tokenizer (tokenizer.json, vocab.txt or a SentencePiece model)", _AGAIN)
     try:
         with quiet_transformers():
-            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+            tokenizer = AutoTokenizer.from_pretrained(folder, **_LOCAL)
     except Exception as error:
         raise ModelError(f"the tokenizer in {folder} cannot be read ({_reason(error)})", _AGAIN) from error
     if len(tokenizer) > config.vocab_size:
@@ -133,10 +126,9 @@ def write_model(model: PreTrainedModel, folder: Path, *, all_layers: bool) -> No
         model.save_pretrained(folder)
     path = folder / "config.json"
     (folder / "model.safetensors").chmod(path.stat().st_mode)
-    config = {key: value for key, value in read_json(path).items() if key not in _OF_THIS_MACHINE}
-    config.pop("output_hidden_states", None)
-    if all_layers:
-        config["output_hidden_states"] = True
+    aside = (*_OF_THIS_MACHINE, "output_hidden_states")
+    config = {key: value for key, value in read_json(path).items() if key not in aside}
+    config |= {"output_hidden_states": True} if all_layers else {}
     write_json(path, dict(sorted(config.items())))
 
 

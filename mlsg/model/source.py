@@ -60,20 +60,16 @@ def find_model(model: str, revision: str = "main", hub: Hub | None = None) -> Mo
     if folder is not None:
         return ModelFolder(model if model == "starter" else folder.resolve().name, folder)
     hub = hub or _hub()
-    commit = hub_commit(model, revision, hub)
+    commit = _hub_commit(model, revision, hub)
     return ModelFolder(model, hub.snapshot(model, commit), commit)
 
 
-def hub_commit(repo: str, revision: str, hub: Hub | None = None) -> str:
-    """The full commit of a model's revision. Raises ModelError for an unknown one, HubUnreachableError."""
-    hub = hub or _hub()
+def _hub_commit(repo: str, revision: str, hub: Hub) -> str:
     commit = hub.resolve(repo, revision, "model")
     if commit is None:
-        raise HubUnreachableError(
-            f"{repo} is neither a folder here nor a model in the local cache, and the hub is out of reach"
-            f" ({hub.why_unreachable()})",
-            "name a local folder, or connect to the network once",
-        )
+        where = "is neither a folder here nor a model in the local cache, and the hub is out of reach"
+        remedy = "name a local folder, or connect to the network once"
+        raise HubUnreachableError(f"{repo} {where} ({hub.why_unreachable()})", remedy)
     return commit
 
 
@@ -85,7 +81,7 @@ def fingerprint_model(model: str, revision: str = "main", hub: Hub | None = None
     """
     folder = local_folder(model)
     if folder is None:
-        return f"{model}@{hub_commit(model, revision, hub)}"
+        return f"{model}@{_hub_commit(model, revision, hub or _hub())}"
     files = _files_that_matter(folder)
     if not files:
         raise ModelError(f"{model} holds no model", "name the folder that holds config.json and model.safetensors")

@@ -99,7 +99,7 @@ class TrainJob:
     dev: LocatedSet | None
     hub: Hub
     workspace: Workspace
-    gpu_processes: int = 1  # how many processes with a GPU each train together
+    drawing_processes: int = 1  # how many processes draw dropout masks of their own
 
     @property
     def base_revision(self) -> str:
@@ -110,15 +110,15 @@ class TrainJob:
     def request(self) -> Request:
         """Where the base lies and its revision are not in the settings: its fingerprint says both.
 
-        The number of processes is in them only for GPUs, where torch draws the dropout masks in each process: CPUs draw
-        them by sentence, so that the number changes nothing.
+        The number of processes is in them only where torch draws the dropout masks in each process: on GPUs, and for a
+        few kinds of base. CPUs draw them by sentence, so that the number changes nothing.
         """
         settings: dict[str, Any] = {"train": {"model": self.base_name}}
         if self.objective.trains:
             settings = {"train": {**table_of(self.recipe.train), "model": self.base_name}}
             settings["train"].pop("revision")
-            if self.gpu_processes > 1:
-                settings["processes"] = self.gpu_processes
+            if self.drawing_processes > 1:
+                settings["processes"] = self.drawing_processes
         settings["objective"] = objectives.resolved(self.recipe.objective)
         settings["encoder"] = table_of(self.recipe.encoder)
         return Request(
@@ -143,9 +143,11 @@ def train_job(recipe: Recipe, context: Context, sentences: Artefact | None, proc
     fingerprint = fingerprint_model(model, recipe.train.revision, context.hub)
     dev = _dev(recipe.train.dev, context) if objective.trains else None
     if processes > 1:
+        from mlsg.model.backbone import masks_by_sentence
         from mlsg.train.distributed import uses_gpus
 
-        processes = processes if uses_gpus() else 1
+        alike = not uses_gpus() and masks_by_sentence(model, recipe.train.revision, context.hub)
+        processes = 1 if alike else processes
     name = folder.resolve().name if folder is not None else model
     text = sentences if objective.trains else None
     return TrainJob(recipe, objective, name, fingerprint, text, dev, context.hub, context.workspace, processes)

@@ -21,6 +21,7 @@ from mlsg.config.recipes import Recipe, load_recipe
 from mlsg.errors import DataError, DivergedError, HubUnreachableError, ModelError, SettingError
 from mlsg.evaluate.encoder_ref import base_of, resolve_encoder
 from mlsg.hub import Hub
+from mlsg.model import backbone
 from mlsg.model.encoder import Encoder
 from mlsg.train import distributed, stage, train, train_job
 from mlsg.train.dev import Measurement, Probe
@@ -246,7 +247,7 @@ def test_what_can_change_the_result_changes_the_key(
     assert key(change) != key() == key("train.epochs=1") == key("prepare.limit=7") == key("eval.seed=3")
 
 
-def test_the_number_of_processes_is_in_the_key_for_gpus_only(
+def test_the_number_of_processes_is_in_the_key_only_where_masks_are_not_drawn_by_sentence(
     workspace: Workspace, catalog: Catalog, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text, context = sentences(workspace), context_of(workspace, catalog)
@@ -257,6 +258,10 @@ def test_the_number_of_processes_is_in_the_key_for_gpus_only(
     monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
     one, *more = keys()
     assert more == [one, one]
+    with monkeypatch.context() as patch:
+        patch.setattr(backbone, "masks_by_sentence", lambda *_: False)
+        assert keys()[0] == one
+        assert len(set(keys())) == 3
     monkeypatch.setattr(distributed, "uses_gpus", lambda: True)
     assert keys()[0] == one
     assert len(set(keys())) == 3

@@ -11,13 +11,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AttentionInterface, AttentionMaskInterface
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedConfig, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from mlsg.model.fast.dropout import drop
 
 NAME = "mlsg_dropout"  # by which a model's config asks for it
+_OWN_DROPOUT = {"flaubert", "layoutlm", "longformer", "squeezebert", "xlm"}
 
 
 def attention(
@@ -52,6 +53,22 @@ def attention(
             shares = drop(shares.view(rows, heads, tokens, tokens), dropout).view_as(shares)
         mixed = torch.bmm(shares.to(v.dtype), v)
     return mixed.view(rows, heads, tokens, width).transpose(1, 2).contiguous(), None
+
+
+def can_attend(model: PreTrainedModel) -> bool:
+    """Whether a model asks transformers for its attention, with masks that let each token look at some other."""
+    return model.config._attn_implementation == "sdpa" and not _windows(model.config)
+
+
+def masks_by_sentence(config: PreTrainedConfig) -> bool:
+    """Whether all dropout of a base is drawn by sentence on a CPU: none of it is written where mlsg cannot reach."""
+    in_windows = _windows(config) and config.to_dict().get("attention_dropout")
+    return not in_windows and config.model_type not in _OWN_DROPOUT
+
+
+def _windows(config: PreTrainedConfig) -> bool:
+    table = config.to_dict()
+    return bool(table.get("sliding_window")) or "sliding_attention" in (table.get("layer_types") or ())
 
 
 def with_own_attention(model: nn.Module) -> nn.Module:

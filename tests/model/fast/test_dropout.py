@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoTokenizer,
+    BertConfig,
+    FlaubertConfig,
+    ModernBertConfig,
+    SqueezeBertConfig,
+)
 
+from mlsg.model.backbone import load_backbone
+from mlsg.model.fast.attention import masks_by_sentence
 from mlsg.model.fast.dropout import StreamDropout, drop, masks_of
 from mlsg.model.fast.packing import Packed, pack
 from mlsg.model.tokens import Tokens
+from tests.tiny_models import SENTENCES, tiny_bert
 
 LENGTHS = [5, 2, 9, 3, 7, 4]
 HEADS, DIMENSION = 3, 10
@@ -127,3 +140,34 @@ def test_without_streams_or_in_another_shape_it_is_torchs_own() -> None:
 def test_each_sentence_has_a_seed() -> None:
     with pytest.raises(ValueError, match="1 seeds for 2 sentences"), masks_of([1], laid_out([3, 4], [0, 1])):
         pass
+
+
+@pytest.mark.parametrize(
+    "kind", ["bert", "roberta", "roberta-prelayernorm", "deberta-v2", "mpnet", "esm", "megatron-bert", "modernbert"]
+)
+def test_the_masks_of_a_base_do_not_depend_on_how_a_batch_is_split(kind: str, tmp_path: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny_bert(tmp_path))
+    size = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(kind, vocab_size=len(tokenizer), max_position_embeddings=66, pad_token_id=0, **size)
+    AutoModel.from_config(config).save_pretrained(tmp_path)
+    base = load_backbone(str(tmp_path))
+    tuned, tokens = base.for_training(), base.tokenize(SENTENCES[:4])
+
+    def states(rows: Sequence[int]) -> Sequence[Tensor]:
+        packed = pack(tokens, rows, together=base.packs)
+        with masks_of([100 + row for row in rows], packed), torch.no_grad():
+            return tuned.last_state_of(packed).flatten(0, 1)[packed.places].split(packed.lengths.tolist())
+
+    whole, parts = states([0, 1, 2, 3]), [*states([2, 3]), *states([0, 1])]
+    for one, other in zip(whole, [*parts[2:], *parts[:2]], strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+    assert masks_by_sentence(base.model.config)
+    if kind != "modernbert":  # whose configuration has no dropout
+        assert not torch.allclose(whole[0], base.last_state(*tokens.batch([0]))[0], atol=1e-3)
+
+
+def test_bases_that_draw_masks_themselves_are_known() -> None:
+    windows = ModernBertConfig(attention_dropout=0.1)
+    assert not any(masks_by_sentence(config) for config in (FlaubertConfig(), SqueezeBertConfig(), windows))
+    assert masks_by_sentence(ModernBertConfig()) and masks_by_sentence(BertConfig())
