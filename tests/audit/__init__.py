@@ -1,0 +1,1 @@
+"""Independent comparisons on local data, one line each; `python -m tests.audit`."""
