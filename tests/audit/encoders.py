@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ from tests.audit.finding import Finding
 from tests.model.texts import TEXTS
 from tests.tiny_models import tiny_bert, tiny_xlmr
 
-_SIZE = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 64}
+_SIZE: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 64}
 
 
 def findings() -> Iterator[Finding]:
@@ -45,13 +46,13 @@ def findings() -> Iterator[Finding]:
 
 
 def _distilbert(folder: Path) -> Path:
-    config = DistilBertConfig(dim=32, n_layers=3, n_heads=4, hidden_dim=64, max_position_embeddings=64)
-    return _with_tokenizer_of_bert(folder, lambda size: DistilBertModel(_sized(config, size)))
+    size: dict[str, Any] = {"dim": 32, "n_layers": 3, "n_heads": 4, "hidden_dim": 64, "max_position_embeddings": 64}
+    return _with_tokenizer_of_bert(folder, lambda words: DistilBertModel(DistilBertConfig(vocab_size=words, **size)))
 
 
 def _electra(folder: Path) -> Path:
-    config = ElectraConfig(embedding_size=24, max_position_embeddings=64, **_SIZE)
-    return _with_tokenizer_of_bert(folder, lambda size: ElectraModel(_sized(config, size)))
+    size = {**_SIZE, "embedding_size": 24, "max_position_embeddings": 64}
+    return _with_tokenizer_of_bert(folder, lambda words: ElectraModel(ElectraConfig(vocab_size=words, **size)))
 
 
 def _mpnet(folder: Path) -> Path:
@@ -70,11 +71,6 @@ def _with_tokenizer_of_bert(folder: Path, make: Callable[[int], PreTrainedModel]
     with quiet_transformers():
         make(len(AutoTokenizer.from_pretrained(folder))).save_pretrained(folder)
     return folder
-
-
-def _sized(config: DistilBertConfig | ElectraConfig, vocabulary: int) -> DistilBertConfig | ElectraConfig:
-    config.vocab_size = vocabulary
-    return config
 
 
 _ARCHITECTURES: dict[str, Callable[[Path], Path]] = {

@@ -23,7 +23,7 @@ def findings(data_root: Path, encoder: Path) -> Iterator[Finding]:
     """The larger difference of Spearman and Pearson, for each set of each language that is evaluated by default."""
     catalog = load_catalog()
     with TemporaryDirectory() as temporary:
-        scores = mlsg.evaluate(  # type: ignore[operator]
+        scores = mlsg.evaluate(
             encoder,
             list(catalog.languages),
             pooling=_POOLING,
@@ -36,6 +36,7 @@ def findings(data_root: Path, encoder: Path) -> Iterator[Finding]:
         vectors = _vectors(encoder, [text for each in pairs for text in (*each.first, *each.second)])
         for each in pairs:
             score = scores.set_score(each.name)
+            assert score is not None
             cosines = [_cosine(vectors[a], vectors[b]) for a, b in zip(each.first, each.second, strict=True)]
             expected = spearmanr(cosines, each.scores).statistic, pearsonr(cosines, each.scores).statistic
             found = np.array([score.spearman, score.pearson], dtype=float)
