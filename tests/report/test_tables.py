@@ -9,8 +9,9 @@ import pytest
 from rich.console import Console
 
 from mlsg.evaluate.results import Differences, Gain, SetDifference
+from mlsg.report.drawing import print_grids
 from mlsg.report.output import difference_document
-from mlsg.report.tables import difference_grids, flags, grids, legend, markdown, points, print_grids, span
+from mlsg.report.tables import difference_grids, flags, grids, legend, markdown, points, span
 from tests.report.written_scores import ENCODER, set_score, written_scores
 
 
