@@ -62,6 +62,7 @@ def result(text: str) -> None:
 
 def shown(text: str, stream: IO[str] | None) -> str:
     """A text of anyone's as this stream can show it; what steers a terminal, or cannot be encoded, is escaped."""
+    stream = getattr(stream, "rich_proxied_file", stream)  # what is printed while a bar is shown goes through rich
     encoding = getattr(stream, "encoding", None) or "utf-8"
     safe = printable(text)
     try:
@@ -86,7 +87,12 @@ def writing_stdout() -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise SettingError(f"stdout cannot be written: {error.strerror}", "send it to another place") from None
+        raise stdout_failed(error) from None
+
+
+def stdout_failed(error: OSError) -> SettingError:
+    """The error for a stdout that is full or closed."""
+    return SettingError(f"stdout cannot be written: {error.strerror}", "send it to another place")
 
 
 def rows_table(rows: Iterable[tuple[str, str]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import errno
 import os
@@ -47,6 +48,7 @@ def end_with(command: Callable[[], object]) -> NoReturn:
     signal.signal(signal.SIGTERM, _terminate)
     code = exit_code_of(command)
     signal.signal(signal.SIGINT, lambda *_: os._exit(code))  # while Python waits for threads at its end
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)  # after that: Python would make it a death by signal
     sys.exit(code)
 
 
@@ -59,8 +61,9 @@ def exit_code_of(command: Callable[[], object]) -> int:
         with console.writing_stdout():
             sys.stdout.flush()
     except BaseException as error:  # a panic of a Rust library is no Exception
-        code = _code_of(error)
-        _drop_unwritten_output()
+        lost = _drop_unwritten_output()
+        unnamed = isinstance(error, OSError) and error.filename is None and not isinstance(error, BrokenPipeError)
+        code = _code_of(console.stdout_failed(lost) if lost and unnamed else error)
     return code if isinstance(code, int) else 0
 
 
@@ -136,12 +139,14 @@ def _log(error: BaseException) -> str:
     return f"log in {log.name}; report it with that file"
 
 
-def _drop_unwritten_output() -> None:
+def _drop_unwritten_output() -> OSError | None:
     """Let go of what stdout could not take, so that Python does not fail on it once more when it ends."""
     try:
         sys.stdout.flush()
-    except OSError:
+    except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return error
+    return None
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

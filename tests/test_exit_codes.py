@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import pytest
 from mlsg.errors import DataError, HubUnreachableError
 from mlsg.exit_codes import exit_code_of
 from tests.command import Ended, environment, mlsg
+from tests.tiny_models import tiny_bert
 
 
 class PanicException(BaseException):
@@ -123,9 +125,6 @@ def shell(command: str, cwd: Path, **env: str | None) -> Ended:
 @pytest.mark.parametrize("where", [">/dev/full", ">&-"])
 def test_a_full_or_closed_stdout_is_one_line_with_code_2(command: str, where: str, tmp_path: Path) -> None:
     ended = shell(f"{command} {where}", tmp_path)
-    if command.endswith("--help") and where == ">&-":
-        assert ended.code in (0, 2)  # typer shows nothing where there is no stdout
-        return
     assert ended.code == 2, ended
     assert ended.error_line == ended.err.strip()
     assert "No space left" in ended.err or "Bad file descriptor" in ended.err
@@ -173,26 +172,19 @@ def test_a_console_without_unicode_shows_names_with_replacements(encoding: str, 
         assert "\x1b" not in ended.out and "\u202e" not in ended.out
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user without rights")
 @pytest.mark.parametrize("closed", ["model.safetensors", "config.json", "tokenizer.json"])
 def test_a_file_without_rights_is_one_line_with_code_3(closed: str, tmp_path: Path) -> None:
-    from tests.tiny_models import tiny_bert
-
-    tmp_path.chmod(0o755)
-    for parent in tmp_path.parents[:2]:
-        parent.chmod(0o755)
-    model, workspace = tiny_bert(tmp_path / "model"), tmp_path / "work"
-    workspace.mkdir()
-    workspace.chmod(0o777)
+    model = tiny_bert(tmp_path / "model")
     (model / closed).chmod(0)
-    command = [sys.executable, "-m", "mlsg", "eval", "--recipe", "quickstart", "--langs", "es", "--encoder", str(model)]
+    rights = "-dac_override,-dac_read_search"  # by which root reads what is closed to all
+    bare = ["setpriv", f"--bounding-set={rights}", f"--inh-caps={rights}"] if os.geteuid() == 0 else []
+    if bare and (shutil.which("setpriv") is None or subprocess.run([*bare, "true"], check=False).returncode):
+        pytest.skip("root cannot give up its rights here")
+    command = ["eval", "--recipe", "quickstart", "--langs", "es", "--encoder", "model", "--pooling", "mean"]
     done = subprocess.run(
-        [*command, "--pooling", "mean", "--workspace", str(workspace)], check=False, cwd=workspace,
-        user=65534, group=65534, extra_groups=[], capture_output=True, text=True,
-        env=environment(HF_HUB_OFFLINE="1", HOME=str(workspace)),
+        [*bare, sys.executable, "-m", "mlsg", *command], check=False, cwd=tmp_path,
+        env=environment(HF_HUB_OFFLINE="1"), capture_output=True, text=True,
     )  # fmt: skip
-    if "can't open file" in done.stderr or "No module named" in done.stderr:
-        pytest.skip("a user without rights cannot read this checkout")
     ended = Ended(done.returncode, done.stdout, done.stderr)
     assert closed in ended.error_line and "ermission denied" in ended.error_line
     assert ended.code == 3
