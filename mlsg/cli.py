@@ -264,7 +264,7 @@ def build(
     settings = _recipe(recipe, set_)  # first: importing the next one takes seconds
     from mlsg.pretraining.build import build as pretrain
 
-    result(pretrain(settings, text=text, out=out, data_root=data_root))
+    result(str(pretrain(settings, text=text, out=out, data_root=data_root)))
 
 
 @app.callback(invoke_without_command=True)

@@ -117,10 +117,17 @@ def progress(description: str, total: int | None, unit: str, *, done: int = 0) -
         return
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as RichProgress
+    from rich.table import Column
 
-    name, fields = (TextColumn(part, markup=False) for part in ("{task.description}", "{task.fields[fields_text]}"))
-    parts = (name, BarColumn(bar_width=20), MofNCompleteColumn(), TimeRemainingColumn(elapsed_when_finished=True))
-    with RichProgress(*parts, fields, console=stderr(), transient=True) as bar:
+    cut = Column(no_wrap=True, overflow="crop")  # the mark of what is cut is a character that not every console has
+    parts = (
+        TextColumn("{task.description}", markup=False, table_column=cut.copy()),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(table_column=cut.copy()),
+        TimeRemainingColumn(elapsed_when_finished=True, table_column=cut.copy()),
+        TextColumn("{task.fields[fields_text]}", markup=False, table_column=cut.copy()),
+    )
+    with RichProgress(*parts, console=stderr(), transient=True) as bar:
         yield Progress(shown(description, sys.stderr), total, unit, done, bar)
 
 

@@ -109,20 +109,13 @@ def _refusal(error: BaseException) -> MlsgError | None:
         return None
     name, why = getattr(error, "filename", None), getattr(error, "strerror", None) or os.strerror(number)
     problem = f"{os.fsdecode(name)}: {why}" if isinstance(name, str | bytes) else why
-    if number == errno.ENOENT and name is None and _folder_is_gone():
+    if name is None and why == os.strerror(errno.ENOENT):  # of the current folder
         return SettingError("the folder that this was started in no longer exists", "change to another folder")
     if number == errno.ENOMEM:
         return SettingError(problem, "take a smaller train.batch_size or train.mini_batch_size, or a larger machine")
     if number in _NO_ROOM:
         return SettingError(problem, "make room there, or raise the limit, and run the same command again")
     return DataError(problem, "check that path and its permissions, and run the same command again")
-
-
-def _folder_is_gone() -> bool:
-    try:
-        return not Path.cwd().is_dir()
-    except OSError:
-        return True
 
 
 def _log(error: BaseException) -> str:

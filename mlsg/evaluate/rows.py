@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mlsg.evaluate.statistics import Floats, Ints, Rows
 
-_KNOWN = 0.9  # of the pairs of the smaller set must be known rows of the larger one
+_KNOWN = 0.8  # of the pairs of the smaller set must be known rows of the larger one
 _MOST_CELLS = 25_000_000  # of a table of common subsequences: 50 MB
 
 
@@ -22,7 +22,9 @@ def rows_in_common(golds: Mapping[str, Floats]) -> dict[str, Rows]:
     """The rows of each set, by its gold scores. Those of a set that shares none are `range(pairs)`."""
     groups: list[_Group] = []
     for name in sorted(golds, key=lambda each: -len(golds[each])):  # the largest is nearest to the whole
-        if not any(group.takes(name, golds[name]) for group in groups):
+        with np.errstate(all="ignore"):  # scores beyond every scale are one level
+            known = any(group.takes(name, golds[name]) for group in groups)
+        if not known:
             groups.append(_Group(name, golds[name]))
     return {name: Rows(group.total, rows) for group in groups for name, rows in group.rows.items()}
 
@@ -68,8 +70,9 @@ class _Group:
 
 def _stretched(gold: Floats, other: Floats) -> Floats:
     """Scores from 0 to 1 as scores from 0 to 5, where those are the ranges that occur."""
-    span = np.ptp(gold)
-    return other.min() + (gold - gold.min()) * (np.ptp(other) / span if span > 0 else 1.0)
+    ends = [gold.min(), max(gold.max(), gold.min() + 1e-9)]
+    stretched: Floats = np.interp(gold, ends, [other.min(), other.max()])
+    return stretched
 
 
 def _levels(gold: Floats) -> Ints:

@@ -86,6 +86,7 @@ def resampled(
     scores: Sequence[float] | Floats,
     gold: Sequence[float] | Floats,
     rows: Rows | None = None,
+    /,
     *,
     resamples: int = 1000,
     seed: int = 0,
