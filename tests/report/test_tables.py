@@ -86,6 +86,16 @@ def test_legend_says_only_what_occurs() -> None:
     assert legend(plain) == []
 
 
+def test_the_legend_says_why_there_is_no_number() -> None:
+    sets = [
+        set_score("two.es", ("es", "es"), None, no_score="it has 2 pairs, and a correlation needs 3"),
+        set_score("wide.es", ("es", "es"), 0.5, interval=None),
+    ]
+    lines = legend(replace(written_scores(), sets=sets))
+    assert "No score for two.es: it has 2 pairs, and a correlation needs 3" in lines
+    assert "No interval for wide.es: too many of its resamples have no correlation" in lines
+
+
 def test_80_columns_hold_every_number_and_name() -> None:
     lines = drawn(80)
     tables = [
