@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +10,8 @@ import typer
 from typer import Argument, Option
 
 from mlsg.config.resources import DEFAULT_WORKSPACE
-from mlsg.exit_codes import exit_code_of
+from mlsg.console import result, silence_all_but_first
+from mlsg.exit_codes import end_with
 
 if TYPE_CHECKING:
     from mlsg.config.recipes import Recipe
@@ -204,7 +204,7 @@ def explain(
 
     context = _context(workspace, langs_dir, data_root)
     for line in explain_recipe(_recipe(name, set_), context) if name else explain_last(context):
-        typer.echo(line)
+        result(line)
 
 
 @app.command()
@@ -213,7 +213,7 @@ def check(workspace: WorkspaceOption = DEFAULT_WORKSPACE) -> None:
     from mlsg.cache.gc import check_hashes
 
     for line in check_hashes(workspace):
-        typer.echo(line)
+        result(line)
 
 
 @app.command()
@@ -225,7 +225,7 @@ def gc(
     from mlsg.cache.gc import collect_garbage
 
     for line in collect_garbage(workspace, unused=unused):
-        typer.echo(line)
+        result(line)
 
 
 @app.command()
@@ -237,7 +237,7 @@ def export(
     """Copy an encoder, with a model card that holds its scores."""
     from mlsg.report.export import export_encoder
 
-    typer.echo(export_encoder(folder, encoder, workspace))
+    result(export_encoder(folder, encoder, workspace))
 
 
 @app.command()
@@ -264,7 +264,7 @@ def build(
     settings = _recipe(recipe, set_)  # first: importing the next one takes seconds
     from mlsg.pretraining.build import build as pretrain
 
-    typer.echo(pretrain(settings, text=text, out=out, data_root=data_root))
+    result(str(pretrain(settings, text=text, out=out, data_root=data_root)))
 
 
 @app.callback(invoke_without_command=True)
@@ -275,7 +275,7 @@ def options(
     if version:
         from mlsg import __version__
 
-        typer.echo(f"mlsg {__version__}")
+        result(f"mlsg {__version__}")
         raise typer.Exit
 
 
@@ -285,7 +285,5 @@ def main() -> None:
     # slower. OpenMP reads this when torch is first imported, which is after this line.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if "WORLD_SIZE" in os.environ:  # a launcher's doing
-        from mlsg.console import silence_all_but_first
-
         silence_all_but_first()
-    sys.exit(exit_code_of(lambda: app(standalone_mode=False)))
+    end_with(lambda: app(standalone_mode=False))

@@ -1,6 +1,7 @@
-"""What people see while mlsg works: notes, tables and progress on stderr, results on stdout.
+"""What people see while mlsg works: notes and progress on stderr, results on stdout.
 
-rich is imported when something is first drawn, so that `mlsg --help` stays instant.
+Text that others wrote (names, paths, licences) is never markup, never steers a terminal, and is shown on a stream that
+cannot encode it with escapes. rich is imported when something is first drawn, so that `mlsg --help` stays instant.
 """
 
 from __future__ import annotations
@@ -9,12 +10,15 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from typing import IO, TYPE_CHECKING
+
+from mlsg.errors import SettingError, escaped, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as RichProgress
+    from rich.text import Text
 
 _PIPE_WIDTH = 240  # columns where the output is not a terminal: wide enough that no table wraps
 
@@ -45,38 +49,64 @@ def silence() -> None:
 
 
 def note(text: str) -> None:
-    """One line for people, on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    """One line for people, on stderr; where stderr cannot be written, the work goes on without a word."""
+    with _stderr_may_fail():
+        print(shown(text, sys.stderr), file=sys.stderr, flush=True)
 
 
 def result(text: str) -> None:
-    """What the command was asked for, on stdout."""
-    print(text, flush=True)
+    """What the command was asked for, on stdout. Raises SettingError where stdout cannot be written."""
+    with writing_stdout():
+        print(shown(text, sys.stdout), flush=True)
+
+
+def shown(text: str, stream: IO[str] | None) -> str:
+    """A text of anyone's as this stream can show it; what steers a terminal, or cannot be encoded, is escaped."""
+    stream = getattr(stream, "rich_proxied_file", stream)  # what is printed while a bar is shown goes through rich
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    safe = printable(text)
+    try:
+        safe.encode(encoding)
+    except UnicodeEncodeError:
+        return "".join(each if _encodable(each, encoding) else escaped(each) for each in safe)
+    return safe
+
+
+def plain(text: str, console: Console, style: str = "") -> Text:
+    """A text of anyone's for a rich console, in which nothing is markup or the name of an emoji."""
+    from rich.text import Text
+
+    return Text(shown(text, console.file), style)
+
+
+@contextlib.contextmanager
+def writing_stdout() -> Iterator[None]:
+    """Raise SettingError where stdout cannot be written; BrokenPipeError, where its reader left, stays what it is."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise stdout_failed(error) from None
+
+
+def stdout_failed(error: OSError) -> SettingError:
+    """The error for a stdout that is full or closed."""
+    return SettingError(f"stdout cannot be written: {error.strerror}", "send it to another place")
 
 
 def rows_table(rows: Iterable[tuple[str, str]]) -> None:
     """Two columns, name and value, on stderr."""
     from rich.table import Table
 
+    console = stderr()
     table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim", no_wrap=True)
+    table.add_column(style="dim", overflow="fold")
     table.add_column(overflow="fold")
     for row in rows:
-        table.add_row(*row)
-    stderr().print(table)
-
-
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[str] = ()) -> None:
-    """A table on stdout; columns named in `numbers` are set flush right."""
-    from rich import box
-    from rich.table import Table
-
-    drawn = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    for column in columns:
-        drawn.add_column(column, justify="right" if column in numbers else "left")
-    for row in rows:
-        drawn.add_row(*row)
-    stdout().print(drawn)
+        table.add_row(*(plain(cell, console) for cell in row))
+    with _stderr_may_fail():
+        console.print(table)
 
 
 @contextlib.contextmanager
@@ -87,11 +117,18 @@ def progress(description: str, total: int | None, unit: str, *, done: int = 0) -
         return
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as RichProgress
+    from rich.table import Column
 
-    parts = (TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn())
-    texts = (TimeRemainingColumn(elapsed_when_finished=True), TextColumn("{task.fields[fields_text]}"))
-    with RichProgress(*parts, *texts, console=stderr(), transient=True) as bar:
-        yield Progress(description, total, unit, done, bar)
+    cut = Column(no_wrap=True, overflow="crop")  # the mark of what is cut is a character that not every console has
+    parts = (
+        TextColumn("{task.description}", markup=False, table_column=cut.copy()),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(table_column=cut.copy()),
+        TimeRemainingColumn(elapsed_when_finished=True, table_column=cut.copy()),
+        TextColumn("{task.fields[fields_text]}", markup=False, table_column=cut.copy()),
+    )
+    with RichProgress(*parts, console=stderr(), transient=True) as bar:
+        yield Progress(shown(description, sys.stderr), total, unit, done, bar)
 
 
 class Progress:
@@ -121,3 +158,19 @@ class Progress:
             left = [f"{(self._total - self._done) / rate:.0f} s left"] if self._total and rate else []
             parts = [f"{counted} {self._unit}", f"{rate:.1f} {self._unit}/s", *left, *shown]
             note(f"{self._description}: {', '.join(parts)}")
+
+
+@contextlib.contextmanager
+def _stderr_may_fail() -> Iterator[None]:
+    """Keep silent from then on where stderr cannot be written: nobody can be told, and the result counts."""
+    try:
+        yield
+    except OSError:
+        silence()
+
+
+def _encodable(character: str, encoding: str) -> bool:
+    try:
+        return bool(character.encode(encoding))
+    except UnicodeEncodeError:
+        return False

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
+
+_LONGEST_PART = 800  # characters of a problem or a remedy; paths and names are far below it
+_LONGEST_LIST = 60  # names that a message lists: more than there are languages
+# C0 but TAB and line feed, DEL and C1, marks of direction, line separators, overrides, isolates, halves of characters
+_STEERING = "\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
+_UNPRINTABLE = re.compile(f"[{_STEERING}]")
 
 
 class MlsgError(Exception):
@@ -14,8 +21,8 @@ class MlsgError(Exception):
 
     def __init__(self, problem: str, remedy: str) -> None:
         super().__init__(problem, remedy)
-        self.problem = " ".join(problem.split())
-        self.remedy = " ".join(remedy.split())
+        self.problem = one_line(problem)
+        self.remedy = one_line(remedy)
 
     def __str__(self) -> str:
         return f"{self.problem}; {self.remedy}"
@@ -64,4 +71,32 @@ def nearest(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, names, n=1)
     if close:
         return f'did you mean "{close[0]}"?'
-    return f"known: {', '.join(names)}" if names else "there are none"
+    return f"known: {listed(names)}" if names else "there are none"
+
+
+def listed(names: Sequence[str], most: int = _LONGEST_LIST) -> str:
+    """A list of bounded length: `listed(["a", "b", "c", "d"], most=2)` -> `a, b and 2 more`."""
+    shown = ", ".join(shortened(name, 80) for name in names[:most])
+    return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown
+
+
+def shortened(text: str, most: int) -> str:
+    """A text of at most `most` characters, cut in the middle: `shortened("abcdefghij", 7)` -> `ab...ij`."""
+    half = max((most - 3) // 2, 1)
+    return text if len(text) <= most else f"{text[:half]}...{text[-half:]}"
+
+
+def one_line(text: str, most: int = _LONGEST_PART) -> str:
+    """A text of anyone's as one printable line of bounded length."""
+    return printable(shortened(" ".join(text.split()), most))
+
+
+def printable(text: str) -> str:
+    r"""What would steer a terminal or turn the direction of writing, as an escape that JSON has too: `\u001b`."""
+    return _UNPRINTABLE.sub(lambda found: escaped(found[0]), text)
+
+
+def escaped(text: str) -> str:
+    r"""Every character as `\uXXXX`, above U+FFFF as two of them (as JSON writes it)."""
+    units = text.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{high:02x}{low:02x}" for high, low in zip(units[::2], units[1::2], strict=True))

@@ -202,3 +202,23 @@ def test_json_on_stdout_is_pure(intact: Path) -> None:
     )  # fmt: skip
     assert ended.code == 0, ended.err
     assert json.loads(ended.out)["languages"]["xx"]["pairs"] == 30
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (["a one\tb one\t1"], "1 pair, and a correlation needs 3"),
+        (["a one\tb one\t1", "c two\td two\t3"], "2 pairs, and a correlation needs 3"),
+        ([f"line {n}\tother {n}\t2" for n in range(9)], "all its gold scores are equal"),
+        ([f"same\tother\t{n}" for n in range(6)], "all its cosines are equal"),
+    ],
+)
+def test_a_set_without_a_score_says_why(rows: list[str], words: str, intact: Path) -> None:
+    langs = _language(intact)
+    (langs / "pairs.tsv").write_text("\n".join(["sentence1\tsentence2\tscore", *rows]) + "\n", encoding="utf-8")
+    ended = mlsg(
+        "eval", "--encoder", "starter", "--pooling", "mean", "--langs", "xx", "--langs-dir", "langs",
+        "--workspace", intact / "other", cwd=intact, HF_HUB_OFFLINE="1",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    assert f"No score for mine.xx: {'it has ' if 'pair' in words else ''}{words}" in ended.out

@@ -1,25 +1,49 @@
-"""Means of Spearman over the primary sets of languages, and the paired differences of two encoders."""
+"""Means of Spearman over the primary sets of languages, and the paired differences of two encoders.
+
+Sets that are translations of one another are drawn together (`mlsg.evaluate.rows`), also where some lack a few pairs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
 from mlsg.errors import DataError
-from mlsg.evaluate.cosines import read_cosines
+from mlsg.evaluate.cosines import SetCosines, read_cosines
 from mlsg.evaluate.results import Differences, Gain, MeanScore, Scores, SetDifference
-from mlsg.evaluate.statistics import Resampled, mean, mean_difference, resampled
+from mlsg.evaluate.rows import rows_in_common
+from mlsg.evaluate.statistics import Resampled, Rows, mean, mean_difference, resampled
 
 BySet = Mapping[str, Resampled | None]  # set -> Spearman, None where it is undefined
 
 
+def rows_of(names: Collection[str | None], cosines: Mapping[str, SetCosines]) -> dict[str, Rows]:
+    """The rows of those of the sets that are available, for `drawn_together`."""
+    return rows_in_common({name: cosines[name].gold for name in names if name is not None and name in cosines})
+
+
+def drawn_together(
+    alone: BySet, cosines: Mapping[str, SetCosines], rows: Mapping[str, Rows], draws: Mapping[str, int]
+) -> BySet:
+    """Scores that are drawn set by set, with those of `rows` that are not alone drawn with the others of theirs."""
+    joint = {name: each for name, each in rows.items() if not each.alone and alone.get(name) is not None}
+    return {
+        name: resampled(cosines[name].cosine, cosines[name].gold, joint[name], **draws) if name in joint else each
+        for name, each in alone.items()
+    }
+
+
 def mean_score(
-    primaries: Mapping[str, str | None], own: Sequence[BySet], bases: Mapping[str, BySet]
+    primaries: Mapping[str, str | None],
+    own: Sequence[BySet],
+    bases: Mapping[str, BySet],
+    apart: Sequence[str] = (),
 ) -> MeanScore | None:
     """The mean over the primary sets that have a score, and its gain over each untuned base on those same sets.
 
     `own` are the scores of one encoder, or of several that differ in the seed: a set then needs a score with each.
+    `apart` are the sets that share texts with others and are drawn apart from them.
     """
     chosen = [name for name in primaries.values() if name is not None and name in own[0]]
     names = [name for name in chosen if all(each[name] is not None for each in own)]
@@ -32,7 +56,7 @@ def mean_score(
         if len(untuned) == len(names):
             gains[role] = _gain(mean_difference(ours, [each for each in untuned for _ in own]))
     whole = mean(ours)
-    return MeanScore(len(names), whole.value, whole.interval, gains)
+    return MeanScore(len(names), whole.value, whole.interval, gains, tuple(name for name in apart if name in names))
 
 
 def compare(a: Scores, b: Scores) -> Differences:
@@ -42,7 +66,8 @@ def compare(a: Scores, b: Scores) -> Differences:
     the two evaluations.
     """
     cosines_a, cosines_b = read_cosines(a.artefact), read_cosines(b.artefact)
-    sets, both = [], {}
+    draws, sets = resampling(a.settings), []
+    both: tuple[dict[str, Resampled | None], dict[str, Resampled | None]] = ({}, {})
     for score in a.sets:
         other = b.set_score(score.set)
         if other is None:
@@ -50,16 +75,19 @@ def compare(a: Scores, b: Scores) -> Differences:
         first, second = cosines_a[score.set], cosines_b[score.set]
         if not np.array_equal(first.gold, second.gold):
             raise DataError(f"{score.set} changed between the two evaluations", "evaluate both encoders again")
-        drawn = [resampled(each.cosine, each.gold, **resampling(a.settings)) for each in (first, second)]
+        drawn = [resampled(each.cosine, each.gold, **draws) for each in (first, second)]
         difference = None
         if drawn[0] is not None and drawn[1] is not None:
-            both[score.set] = (drawn[0], drawn[1])
+            both[0][score.set], both[1][score.set] = drawn
             difference = drawn[0] - drawn[1]
         found = (difference.value, difference.interval) if difference else (None, None)
         both_scores = (score.spearman, other.spearman)
         sets.append(SetDifference(score.set, score.languages, score.pairs, *both_scores, *found))
-    primary = [both[name] for name in a.primaries.values() if name in both]
-    mean_gain = _gain(mean_difference(*zip(*primary, strict=True))) if len(primary) > 1 else None
+    names = [name for name in a.primaries.values() if name in both[0]]
+    rows = rows_of(names, cosines_a)
+    joint = [drawn_together(of, cosines, rows, draws) for of, cosines in zip(both, (cosines_a, cosines_b), strict=True)]
+    primary = [[each for name in names if (each := of[name]) is not None] for of in joint]
+    mean_gain = _gain(mean_difference(*primary)) if len(names) > 1 else None
     return Differences(a.encoder, b.encoder, a.primaries, sets, mean_gain)
 
 

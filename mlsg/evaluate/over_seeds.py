@@ -15,7 +15,7 @@ from mlsg.cache.workspace import Workspace
 from mlsg.errors import SettingError
 from mlsg.evaluate.baselines import BASE_POOLINGS
 from mlsg.evaluate.cosines import ENCODER, read_cosines
-from mlsg.evaluate.means import BySet, mean_score, resampling
+from mlsg.evaluate.means import BySet, drawn_together, mean_score, resampling, rows_of
 from mlsg.evaluate.results import Scores, SeedScores, SetScore
 from mlsg.evaluate.statistics import Resampled, mean, resampled
 
@@ -42,7 +42,12 @@ def over_seeds(seeds: Sequence[int], scores: Sequence[Scores]) -> SeedScores:
     bases = {role: found for role in BASE_POOLINGS if (found := _resampled(first, role))}
     defined = {name: [score for each in own if (score := each[name]) is not None] for name in own[0]}
     whole = {name: of_seeds for name, of_seeds in defined.items() if len(of_seeds) == len(own)}
-    means = mean_score(first.primaries, own, bases)
+    means = mean_score(
+        first.primaries,
+        [_together(each, ENCODER, of_seed) for each, of_seed in zip(scores, own, strict=True)],
+        {role: _together(first, role, found) for role, found in bases.items()},
+        first.mean.apart if first.mean else (),
+    )
     spread = None
     if means is not None:
         primary = [whole[name] for name in first.primaries.values() if name in whole]
@@ -58,6 +63,11 @@ def _resampled(scores: Scores, role: str) -> BySet:
     return {
         name: resampled(each.cosine, each.gold, **drawn) for name, each in read_cosines(scores.artefact, role).items()
     }
+
+
+def _together(scores: Scores, role: str, alone: BySet) -> BySet:
+    cosines = read_cosines(scores.artefact, role)
+    return drawn_together(alone, cosines, rows_of(scores.primaries.values(), cosines), resampling(scores.settings))
 
 
 def _set_score(score: SetScore, seeds: Sequence[Resampled] | None) -> SetScore:

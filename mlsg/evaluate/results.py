@@ -60,6 +60,8 @@ class SetScore:
     kind: str
     transductive: bool | None
     baselines: Mapping[str, float | None]
+    no_score: str = ""
+    """Why there is no Spearman correlation, in words; empty where there is one."""
 
     @property
     def crosslingual(self) -> bool:
@@ -90,12 +92,15 @@ class MeanScore:
     """The mean over the primary sets of several languages.
 
     `gains` maps `base_cls` and `base_mean` to what the encoder is better by, where every language has that baseline.
+    `apart` names sets that share texts with others of the mean, but whose rows could not be identified among theirs:
+    they were drawn apart, so that the interval may be too narrow.
     """
 
     languages: int
     spearman: float
     interval: Interval | None
     gains: Mapping[str, Gain]
+    apart: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, table: Mapping[str, Any] | None) -> MeanScore | None:
@@ -103,7 +108,7 @@ class MeanScore:
         if table is None:
             return None
         gains = {role: Gain(gain["difference"], _pair(gain["interval"])) for role, gain in table["gains"].items()}
-        return cls(table["languages"], table["spearman"], _pair(table["interval"]), gains)
+        return cls(table["languages"], table["spearman"], _pair(table["interval"]), gains, tuple(table["apart"]))
 
 
 @dataclass(frozen=True)

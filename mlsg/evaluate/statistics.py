@@ -4,9 +4,9 @@ Numbers only: nothing here knows of encoders or files, and nothing imports torch
 scipy.stats). Undefined is None, never NaN: fewer than three pairs, a score that is not finite, or scores that are all
 equal have no correlation.
 
-The resamples of a set depend on the seed and its number of pairs alone. So every encoder and every baseline meets the
-same resamples, differences are paired, and sets that are row-by-row translations of one another stay aligned, as they
-must, since their errors go together.
+The resamples of a set depend on the seed and its number of pairs alone, in a mean with sets that share rows with it on
+their rows (`mlsg.evaluate.rows`). So every encoder and every baseline meets the same resamples, differences are paired,
+and translations of one set are drawn row by row together, as they must, since their errors go together.
 
 Sources: Spearman with average ranks for ties; percentile bootstrap (Efron and Tibshirani, 1993, chapter 13).
 """
@@ -21,12 +21,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 Interval = tuple[float, float]
 
 FEWEST_PAIRS = 3
 LEVEL = 0.95
 MOST_UNDEFINED = 0.05  # a larger share of resamples without a correlation leaves no interval
 _CELLS = 500_000  # of one chunk of resamples: 4 MB an array, whatever the number of pairs
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a set's pairs (pairs,), among `total` rows that are drawn together with those of other sets."""
+
+    total: int
+    rows: Ints
+
+    @property
+    def alone(self) -> bool:
+        """Whether the set has all the rows, in their order: then its draws are those of a set alone."""
+        return self.total == len(self.rows) and bool((np.diff(self.rows) == 1).all())
 
 
 @dataclass(frozen=True)
@@ -69,13 +83,33 @@ def spearman(first: Sequence[float] | Floats, second: Sequence[float] | Floats) 
 
 
 def resampled(
-    scores: Sequence[float] | Floats, gold: Sequence[float] | Floats, *, resamples: int = 1000, seed: int = 0
+    scores: Sequence[float] | Floats,
+    gold: Sequence[float] | Floats,
+    rows: Rows | None = None,
+    /,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
 ) -> Resampled | None:
-    """Spearman of `scores` with `gold` and of resamples of the pairs, or None where it is undefined."""
+    """Spearman of `scores` with `gold` and of resamples of the pairs, or None where it is undefined.
+
+    With `rows`, all rows are drawn again, and those of the pairs count: a resample has not always as many pairs.
+    """
     value = spearman(scores, gold)
     if value is None:
         return None
-    return Resampled(value, _spearman_of_resamples(*_pair(scores, gold), resamples=resamples, seed=seed))
+    drawn = rows or Rows(len(gold), np.arange(len(gold)))
+    return Resampled(value, _spearman_of_resamples(*_pair(scores, gold), drawn, resamples=resamples, seed=seed))
+
+
+def why_undefined(scores: Sequence[float] | Floats, gold: Sequence[float] | Floats) -> str:
+    """Why cosines and gold scores of a set have no Spearman correlation, in words."""
+    x, y = _pair(scores, gold)
+    if len(x) < FEWEST_PAIRS:
+        return f"it has {len(x)} pair{'s' if len(x) != 1 else ''}, and a correlation needs {FEWEST_PAIRS}"
+    if not np.isfinite(x).all():
+        return f"{np.sum(~np.isfinite(x))} of its cosines are not finite"
+    return "all its gold scores are equal" if y.min() == y.max() else "all its cosines are equal"
 
 
 def mean(found: Sequence[Resampled]) -> Resampled:
@@ -128,14 +162,15 @@ def _correlation(x: Floats, y: Floats) -> float | None:
     return float(np.clip(np.dot(x / x_norm, y / y_norm), -1.0, 1.0))
 
 
-def _spearman_of_resamples(x: Floats, y: Floats, *, resamples: int, seed: int) -> Floats:
+def _spearman_of_resamples(x: Floats, y: Floats, drawn: Rows, *, resamples: int, seed: int) -> Floats:
     """Spearman of every resample (resamples,), NaN where a resample has one level only.
 
     No resample is sorted: with the pairs' levels known once, ranks follow from how often each level was drawn.
     """
     ranks_x, ranks_y = _ResampledRanks(x), _ResampledRanks(y)
     found = []
-    for counts in resample_counts(len(x), resamples=resamples, seed=seed):
+    for of_all in resample_counts(drawn.total, resamples=resamples, seed=seed):
+        counts = of_all if drawn.alone else of_all[:, drawn.rows]
         rx, ry = ranks_x(counts), ranks_y(counts)  # (chunk, pairs), centred
         covariance = np.einsum("cp,cp,cp->c", counts, rx, ry)
         variances = np.einsum("cp,cp,cp->c", counts, rx, rx) * np.einsum("cp,cp,cp->c", counts, ry, ry)
@@ -157,5 +192,5 @@ class _ResampledRanks:
         """Ranks minus their mean, (chunk, pairs); the rank of a pair that was not drawn means nothing."""
         drawn = np.add.reduceat(counts[:, self.order], self.starts, axis=1)  # (chunk, levels)
         ranks = np.cumsum(drawn, axis=1) - (drawn - 1) / 2
-        centred: Floats = (ranks - (counts.shape[1] + 1) / 2)[:, self.level]
+        centred: Floats = (ranks - (counts.sum(axis=1, keepdims=True) + 1) / 2)[:, self.level]
         return centred

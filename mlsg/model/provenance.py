@@ -6,11 +6,11 @@ A foreign folder has no such file: then nothing is known, and nothing is assumed
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mlsg.model.folder import read_provenance
+from mlsg.model.folder import read_provenance, read_table
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,13 @@ class Provenance:
     sentences: int | None = None
     transductive: frozenset[str] = frozenset()
     found: Mapping[str, int] = field(default_factory=dict)
+    dev_scores: tuple[float, float] | None = None
+    """Spearman on the dev set before training, and the best after it."""
+
+    @property
+    def below_base(self) -> bool:
+        """Whether no measurement on the dev set reached the score before training."""
+        return self.dev_scores is not None and self.dev_scores[1] < self.dev_scores[0]
 
     @property
     def base_is_local(self) -> bool:
@@ -61,7 +68,7 @@ def name_of(model: str, fingerprint: str) -> str:
 def provenance_in(folder: Path) -> Provenance | None:
     """The provenance of an encoder folder, None if mlsg did not write it. Raises ModelError if it cannot be read."""
     table = read_provenance(folder)
-    return provenance_of(table) if table else None
+    return replace(provenance_of(table), dev_scores=_dev_scores(folder / "history.json")) if table else None
 
 
 def provenance_of(table: Mapping[str, Any]) -> Provenance:
@@ -88,6 +95,14 @@ def provenance_of(table: Mapping[str, Any]) -> Provenance:
         transductive=frozenset(text.get("transductive", ())),
         found={name: _remained(count) for name, count in _table(text, "evaluation").items()},
     )
+
+
+def _dev_scores(history: Path) -> tuple[float, float] | None:
+    table = read_table(history) if history.is_file() else {}
+    measured = table.get("measurements")
+    first = measured[0] if isinstance(measured, list) and measured else None
+    before, after = first.get("dev") if isinstance(first, Mapping) else None, table.get("best_dev")
+    return (before, after) if isinstance(before, float) and isinstance(after, float) else None
 
 
 def _table(table: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mlsg import console, objectives
@@ -11,6 +11,7 @@ from mlsg.config.catalog import Catalog, Language
 from mlsg.config.recipes import Recipe, load_recipe, recipe_names
 from mlsg.config.schema import Corpus, PairSet
 from mlsg.config.settings import meanings, table_of
+from mlsg.report.drawing import Grid, print_grids
 
 _SECTIONS = ("prepare", "train", "objective", "encoder", "eval")
 
@@ -26,7 +27,7 @@ def print_languages(catalog: Catalog, code: str | None) -> None:
 def print_recipes() -> None:
     """The recipes that come with mlsg, a line each, on stdout."""
     rows = [(name, load_recipe(name).summary) for name in recipe_names()]
-    console.table("Recipes (mlsg run NAME, mlsg show NAME)", ["recipe", "what it does"], rows)
+    _print("Recipes (mlsg run NAME, mlsg show NAME)", ("recipe", "what it does"), rows)
 
 
 def print_recipe(recipe: Recipe, pretrain: object | None = None) -> None:
@@ -43,8 +44,8 @@ def _print_overview(catalog: Catalog) -> None:
         primary = catalog.primary_of(language.code)
         shown = ("-",) * 4 if primary is None else (primary.name, _pairs(primary), _made(primary), primary.licence)
         rows.append((language.code, language.name, *shown, str(len(language.sets)), str(len(language.corpora))))
-    columns = ["code", "language", "primary set", "pairs", "how made", "licence", "sets", "corpora"]
-    console.table("Languages (mlsg langs CODE shows one in full)", columns, rows, numbers=("pairs", "sets", "corpora"))
+    columns = ("code", "language", "primary set", "pairs", "how made", "licence", "sets", "corpora")
+    _print("Languages (mlsg langs CODE shows one in full)", columns, rows, numbers=("pairs", "sets", "corpora"))
 
 
 def _print_language(language: Language) -> None:
@@ -53,14 +54,21 @@ def _print_language(language: Language) -> None:
         name, languages = f"{each.name}{' *' if each.primary else ''}", "-".join(dict.fromkeys(each.languages))
         used = "yes" if each.default else ""
         sets.append((name, languages, each.split, _pairs(each), _made(each), each.licence, used))
-    columns = ["set (* primary)", "languages", "split", "pairs", "how made", "licence", "in eval"]
-    console.table(f"Pair sets of {language.name} ({language.code})", columns, sets, numbers=("pairs",))
+    columns: tuple[str, ...] = ("set (* primary)", "languages", "split", "pairs", "how made", "licence", "in eval")
+    _print(f"Pair sets of {language.name} ({language.code})", columns, sets, numbers=("pairs",))
     corpora = [
         (f"{each.name}{' *' if each.default else ''}", _where(each), each.licence, ", ".join(each.transductive))
         for each in language.corpora
     ]
-    columns = ["corpus (* default)", "from", "licence", "transductive on"]
-    console.table(f"Corpora of {language.name} ({language.code})", columns, corpora)
+    columns = ("corpus (* default)", "from", "licence", "transductive on")
+    _print(f"Corpora of {language.name} ({language.code})", columns, corpora)
+
+
+def _print(
+    title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], numbers: tuple[str, ...] = ()
+) -> None:
+    folding = tuple(column for column in columns[1:] if column not in numbers)
+    print_grids(console.stdout(), [Grid(title, columns, tuple(rows), numbers, folding=folding)])
 
 
 def _pairs(pair_set: PairSet) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from mlsg import console
 from mlsg.cache.artefact import Artefact
 from mlsg.cache.files import readable_json, write_atomically
-from mlsg.errors import SettingError
-from mlsg.report.tables import SPREAD, Grid, difference_grids, grids, legend, points, print_grids, seeds_grids
+from mlsg.errors import SettingError, listed
+from mlsg.report.drawing import Grid, print_grids
+from mlsg.report.tables import SPREAD, difference_grids, grids, legend, points, seeds_grids
 from mlsg.report.tables import markdown as as_markdown
 
 if TYPE_CHECKING:
@@ -33,7 +36,10 @@ def print_encoder(artefact: Artefact) -> None:
         rows.append(("seed", f"{artefact.settings['train']['seed']}"))
         rows.append(("steps", f"{facts['steps']:,} on {facts['sentences']:,} sentences in {artefact.seconds:.0f} s"))
     if facts.get("best_dev") is not None:
-        rows.append(("dev Spearman", f"{points(facts['best_dev'])} at step {facts['best_step']}"))
+        best, before = facts["best_dev"], facts.get("dev_before")
+        rows.append(("dev Spearman", f"{points(best)} at step {facts['best_step']}"))
+        if before is not None and best < before:
+            rows.append(("below its base", f"dev Spearman {points(before)} before training, {points(best)} after it"))
     console.rows_table([*rows, ("folder", str(artefact.folder))])
 
 
@@ -84,32 +90,47 @@ def _evaluation_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         rows.append((f"found and {outcome}", "; ".join(shares)))
     missing = facts["not_checked"]
     if missing:
-        named, others = list(missing)[:_NAMED_SETS], len(missing) - _NAMED_SETS
-        names = ", ".join(named) + (f" and {others} more, which artefact.json names" if others > 0 else "")
-        rows.append(("sets not checked", f"{names} ({next(iter(missing.values()))})"))
+        named = listed(list(missing), _NAMED_SETS)
+        where = ", which artefact.json names" if len(missing) > _NAMED_SETS else ""
+        rows.append(("sets not checked", f"{named}{where} ({next(iter(missing.values()))})"))
     return rows
 
 
 def _give(
     tables: Sequence[tuple[list[Grid], list[str]]], document: Mapping[str, Any], json: str | None, markdown: str | None
 ) -> None:
-    if json == STDOUT and markdown == STDOUT:
+    places = [STDOUT if where is not None and _is_stdout(where) else where for where in (json, markdown)]
+    if places == [STDOUT, STDOUT]:
         raise SettingError("--json - and --markdown - both want stdout", "give one of them a file")
     if json:
         _put(json, readable_json(document))
     if markdown:
         _put(markdown, "\n".join(as_markdown(found, lines) for found, lines in tables))
-    if STDOUT not in (json, markdown):
+    if STDOUT not in places:
         out = console.stdout()
         for found, lines in tables:
             print_grids(out, found, lines)
 
 
 def _put(where: str, text: str) -> None:
-    if where == STDOUT:
+    """Write to stdout, or to a file: a regular one is replaced where its links lead, all else is written through."""
+    if _is_stdout(where):
         console.result(text.removesuffix("\n"))
         return
     try:
-        write_atomically(Path(where), text)
+        if Path(where).exists() and not Path(where).is_file():
+            Path(where).write_text(text, encoding="utf-8")
+        else:
+            write_atomically(Path(where).resolve(), text)
     except OSError as error:
         raise SettingError(f"{where} cannot be written: {error.strerror}", "name another file") from None
+    except RuntimeError:  # of Path.resolve
+        raise SettingError(f"{where} is a link that leads to itself", "name another file") from None
+
+
+def _is_stdout(where: str) -> bool:
+    """Whether `-`, `/dev/stdout` or another name leads to where this process's stdout leads."""
+    try:
+        return where == STDOUT or os.path.samestat(Path(where).stat(), os.fstat(sys.stdout.fileno()))
+    except (OSError, ValueError):
+        return False

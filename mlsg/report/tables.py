@@ -8,13 +8,13 @@ loses to counting words is seen losing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
+from mlsg.errors import printable
+from mlsg.report.drawing import Grid
 
+if TYPE_CHECKING:
     from mlsg.evaluate.results import Differences, MeanScore, Scores, SeedScores, SetDifference, SetScore
     from mlsg.evaluate.statistics import Interval
 
@@ -39,17 +39,6 @@ FLAGS = {
     "X": "cross-lingual: the two sentences are in two languages",
     "<": f"under {FEW_PAIRS} pairs",
 }
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A table as text: a title, one name a column, cells."""
-
-    title: str
-    columns: tuple[str, ...]  # a line break may stand in a heading
-    rows: tuple[tuple[str, ...], ...]
-    numbers: tuple[str, ...]
-    last_apart: bool = False
 
 
 def flags(score: SetScore) -> str:
@@ -120,6 +109,17 @@ def legend(scores: Scores) -> list[str]:
     """The mean's gain, what the flags in the tables mean, and what was cut off or skipped; only what occurs."""
     used = {letter for score in scores.sets for letter in flags(score)}
     lines = _gains(scores.mean)
+    if scores.mean is not None and scores.mean.apart:
+        lines.append(
+            "The interval of the mean may be too narrow: its sets share texts, but the rows of these could not be "
+            f"identified by their gold scores: {', '.join(scores.mean.apart)}"
+        )
+    lines += [f"No score for {score.set}: {score.no_score}" for score in scores.sets if score.no_score]
+    lines += [
+        f"No interval for {score.set}: too many of its resamples have no correlation"
+        for score in scores.sets
+        if score.spearman is not None and score.interval is None
+    ]
     lines += [f"{letter}  {meaning}" for letter, meaning in FLAGS.items() if letter in used]
     cut = [f"{score.set} {score.truncated}" for score in scores.sets if score.truncated]
     if cut:
@@ -128,14 +128,6 @@ def legend(scores: Scores) -> list[str]:
     if unknown:
         lines.append(f"Unknown tokens: {', '.join(unknown)}")
     return lines + [f"Skipped {skipped.set}: {skipped.why}" for skipped in scores.skipped]
-
-
-def print_grids(console: Console, found: Sequence[Grid], lines: Sequence[str] = ()) -> None:
-    """Draw tables and the lines below them on a rich console."""
-    for grid in found:
-        console.print(_drawn(grid), soft_wrap=False)
-    for line in lines:
-        console.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
 def markdown(found: Sequence[Grid], lines: Sequence[str] = ()) -> str:
@@ -190,35 +182,6 @@ def _mean_row(mean: MeanScore, scored: Sequence[SetScore]) -> tuple[str, ...]:
     return ("mean", f"{mean.languages} languages", "", points(mean.spearman), span(mean.interval), *means, "")
 
 
-def _drawn(grid: Grid) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(
-        title=grid.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 0), pad_edge=False
-    )
-    for place, column in enumerate(grid.columns):
-        widest = max(len(text) for row in grid.rows for text in (row[place], *column.split("\n")))
-        table.add_column(
-            column,
-            justify="right" if column in grid.numbers else "left",
-            overflow="fold",
-            min_width=None if column == "set" else widest,  # on a narrow terminal the names fold, the numbers do not
-        )
-    for place, row in enumerate(grid.rows):
-        if grid.last_apart and place == len(grid.rows) - 1:
-            table.add_section()
-        table.add_row(*map(_plain, row))
-    return table
-
-
-def _plain(cell: str) -> str:
-    """A cell in which rich sees no markup (`[63.0, 78.1]` is not a tag of it, a user's set name might be)."""
-    from rich.markup import escape
-
-    return escape(cell)
-
-
 def _markdown_rows(grid: Grid) -> Iterator[str]:
     yield _line([column.replace("\n", " ") for column in grid.columns])
     yield _line(["--:" if column in grid.numbers else "---" for column in grid.columns])
@@ -230,4 +193,4 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+    return printable(text).replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")

@@ -20,6 +20,7 @@ from mlsg.evaluate.statistics import (
     resample_counts,
     resampled,
     spearman,
+    why_undefined,
 )
 
 SCORES = st.lists(st.tuples(st.integers(0, 5), st.floats(-1, 1, width=32)), min_size=3, max_size=40)
@@ -57,22 +58,26 @@ def test_spearman_equals_the_textbook_formula_without_ties() -> None:
 
 
 @pytest.mark.parametrize(
-    ("scores", "gold"),
+    ("scores", "gold", "why"),
     [
-        ([], []),
-        ([0.1, 0.2], [1, 2]),
-        ([0.5, 0.5, 0.5, 0.5], [1, 2, 3, 4]),
-        ([0.1, 0.2, 0.3, 0.4], [2, 2, 2, 2]),
-        ([0.1, math.nan, 0.3, 0.4], [1, 2, 3, 4]),
-        ([0.1, math.inf, 0.3, 0.4], [1, 2, 3, 4]),
+        ([], [], "0 pairs"),
+        ([0.1], [1], "1 pair,"),
+        ([0.1, 0.2], [1, 2], "2 pairs, and a correlation needs 3"),
+        ([0.5, 0.5, 0.5, 0.5], [1, 2, 3, 4], "all its cosines are equal"),
+        ([0.1, 0.2, 0.3, 0.4], [2, 2, 2, 2], "all its gold scores are equal"),
+        ([0.1, math.nan, 0.3, 0.4], [1, 2, 3, 4], "1 of its cosines are not finite"),
+        ([0.1, math.inf, 0.3, 0.4], [1, 2, 3, 4], "not finite"),
     ],
-    ids=["no pairs", "two pairs", "constant scores", "constant gold", "NaN", "infinite"],
+    ids=["no pairs", "one pair", "two pairs", "constant scores", "constant gold", "NaN", "infinite"],
 )
-def test_what_has_no_correlation_is_none_and_does_not_warn(scores: list[float], gold: list[float]) -> None:
+def test_what_has_no_correlation_is_none_says_why_and_does_not_warn(
+    scores: list[float], gold: list[float], why: str
+) -> None:
     with np.errstate(all="raise"):
         assert spearman(scores, gold) is None
         assert pearson(scores, gold) is None
         assert resampled(scores, gold) is None
+        assert why in why_undefined(scores, gold)
 
 
 def test_lists_of_unequal_length_are_a_bug_of_the_caller() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -58,6 +59,29 @@ def test_card_says_how_it_was_made_and_what_was_seen() -> None:
     assert "Not evaluated yet" in text
     undeveloped = provenance_of({**TABLE, "train": {**TABLE["train"], "dev": "none"}})
     assert "No human score was used." in card(undeveloped, None)
+
+
+@pytest.mark.parametrize(("before", "best", "below"), [(0.71, 0.695, True), (0.6, 0.695, False), (None, 0.5, False)])
+def test_card_says_where_training_ended_below_its_base(
+    before: float | None, best: float, below: bool, tmp_path: Path
+) -> None:
+    history = {
+        "best_step": 10,
+        "best_dev": best,
+        "measurements": [{"step": 0, "dev": before}, {"step": 10, "dev": best}],
+    }
+    (tmp_path / "mlsg.json").write_text(json.dumps({**TABLE, "schema": "mlsg.encoder/1"}))
+    (tmp_path / "history.json").write_text(json.dumps(history))
+    made = provenance_in(tmp_path)
+    assert made is not None
+    text = card(made, None)
+    assert ("Spearman 71.0 before training, 69.5 at best after it" in text) == below
+    assert card(replace(made, dev_scores=None), None) in {text, text.replace(_below(text), "")}
+
+
+def _below(text: str) -> str:
+    found = re.search("\n\nOn these pairs the untuned base is better.*", text)
+    return found[0] if found else ""
 
 
 def test_card_with_scores_holds_the_table_and_no_reason_of_today() -> None:

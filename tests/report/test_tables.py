@@ -9,8 +9,9 @@ import pytest
 from rich.console import Console
 
 from mlsg.evaluate.results import Differences, Gain, SetDifference
+from mlsg.report.drawing import print_grids
 from mlsg.report.output import difference_document
-from mlsg.report.tables import difference_grids, flags, grids, legend, markdown, points, print_grids, span
+from mlsg.report.tables import difference_grids, flags, grids, legend, markdown, points, span
 from tests.report.written_scores import ENCODER, set_score, written_scores
 
 
@@ -83,6 +84,16 @@ def test_legend_says_only_what_occurs() -> None:
     assert "Skipped gone.de: the hub is out of reach" in lines
     plain = replace(written_scores(), sets=[set_score("sts17.es-es", ("es", "es"))], skipped=[], mean=None)
     assert legend(plain) == []
+
+
+def test_the_legend_says_why_there_is_no_number() -> None:
+    sets = [
+        set_score("two.es", ("es", "es"), None, no_score="it has 2 pairs, and a correlation needs 3"),
+        set_score("wide.es", ("es", "es"), 0.5, interval=None),
+    ]
+    lines = legend(replace(written_scores(), sets=sets))
+    assert "No score for two.es: it has 2 pairs, and a correlation needs 3" in lines
+    assert "No interval for wide.es: too many of its resamples have no correlation" in lines
 
 
 def test_80_columns_hold_every_number_and_name() -> None:

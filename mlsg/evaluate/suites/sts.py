@@ -25,14 +25,15 @@ from mlsg.evaluate.baselines import BaseUnavailableError, bases_of, is_spaced, w
 from mlsg.evaluate.cosines import ENCODER, SetCosines, distinct_sentences, score_pairs, write_cosines
 from mlsg.evaluate.encoder_ref import EncoderRef
 from mlsg.evaluate.encoding import encode_sentences
-from mlsg.evaluate.means import mean_score, resampling
+from mlsg.evaluate.means import drawn_together, mean_score, resampling, rows_of
 from mlsg.evaluate.results import EncoderEntry, MeanScore, Scores, SetScore, Skipped
-from mlsg.evaluate.statistics import Resampled, pearson, resampled, spearman
+from mlsg.evaluate.rows import sets_apart
+from mlsg.evaluate.statistics import Resampled, pearson, resampled, spearman, why_undefined
 from mlsg.hub import Hub
 from mlsg.report.card import CARD, card
 from mlsg.report.tables import BASELINES
 
-FORMAT = 3
+FORMAT = 4
 _SETS = "sets.json"
 
 
@@ -154,7 +155,10 @@ class _Evaluation:
             self._set_score(place.pair_set, pairs, found, drawn[ENCODER][pairs.name])
             for place, pairs in zip(selection.located, self.pairs, strict=True)
         ]
-        mean = mean_score(selection.primaries, [drawn.pop(ENCODER)], drawn)
+        rows = rows_of(selection.primaries.values(), own)
+        together = {role: drawn_together(drawn[role], found[role], rows, draws) for role in drawn}
+        apart = sets_apart({each.pair_set.name: each.pair_set.texts for each in selection.located}, rows)
+        mean = mean_score(selection.primaries, [together.pop(ENCODER)], together, apart)
         entry = EncoderEntry(
             encoder.name, encoder.base, encoder.objective, facts["pooling"], facts["dimension"], encoder.key
         )
@@ -207,6 +211,7 @@ class _Evaluation:
                 **{role: spearman(each.cosine, own.gold) for role, each in bases.items()},
                 **word_baselines(pairs, pair_set.languages, self.context.catalog),
             },
+            no_score="" if drawn else why_undefined(own.cosine, own.gold),
         )
 
     def _scores(self, artefact: Artefact, entry: EncoderEntry, sets: list[SetScore], mean: MeanScore | None) -> Scores:
