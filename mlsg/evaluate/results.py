@@ -60,6 +60,8 @@ class SetScore:
     kind: str
     transductive: bool | None
     baselines: Mapping[str, float | None]
+    dropped: int = 0
+    """Pairs that were left out because a sentence of theirs is empty, as the set declares."""
 
     @property
     def crosslingual(self) -> bool:

@@ -207,6 +207,7 @@ class _Evaluation:
                 **{role: spearman(each.cosine, own.gold) for role, each in bases.items()},
                 **word_baselines(pairs, pair_set.languages, self.context.catalog),
             },
+            dropped=pairs.dropped,
         )
 
     def _scores(self, artefact: Artefact, entry: EncoderEntry, sets: list[SetScore], mean: MeanScore | None) -> Scores:
