@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 from mlsg.config.schema import Files
@@ -50,7 +51,7 @@ def read_xml(paths: Sequence[Path], files: Files) -> Iterator[Row]:
 
 def _elements(path: Path, encoding: str) -> Iterator[ElementTree.Element]:
     """Every element as it ends; without a declared encoding the file itself says which it has."""
-    parser = ElementTree.XMLPullParser()
+    parser: Any = ElementTree.XMLPullParser()
     for text, fault in text_blocks(path, encoding) if encoding else ((block, "") for block in byte_blocks(path)):
         parser.feed(text)
         yield from (element for _, element in parser.read_events())
