@@ -136,15 +136,16 @@ def _line_blocks(path: Path, encoding: str) -> Iterator[tuple[list[str], str]]:
         blocks = text_blocks(path, encoding)
         end, head = _line_end(blocks)
         for text, fault in chain(head, blocks):
-            if cut := text.rfind(end) + 1:
-                lines = "".join((*started, text[: cut - 1])).split(end)
+            *lines, last = text.split(end)
+            if lines:
+                lines[0] = "".join((*started, lines[0]))
                 started, size = [], 0
                 if len(lines[0]) > _LONGEST_LINE:
                     raise _too_long(path, number)
                 yield lines, end
                 number += len(lines)
-            started.append(text[cut:])
-            size += len(text) - cut
+            started.append(last)
+            size += len(last)
             if size > _LONGEST_LINE:
                 raise _too_long(path, number)
             if fault:
