@@ -24,6 +24,7 @@ from mlsg.cache.explain import DryRunWorkspace, NotBuiltError, explain_built, ex
 from mlsg.config.recipes import DEFAULT_RECIPE, SECTIONS, Recipe, changed_recipe
 from mlsg.config.settings import full_name, setting_names
 from mlsg.context import Context, Paths, open_context, paths_of
+from mlsg.data.sources import AS_NAMED, Reading, pipes_kept
 from mlsg.errors import SettingError
 from mlsg.evaluate import compare, suites
 from mlsg.evaluate import evaluate as evaluate_stage
@@ -79,6 +80,9 @@ def prepare(
     corpus: str | None = None,
     source: Paths = (),
     column: str = "text",
+    delimiter: str = "",
+    quoted: bool | None = None,
+    encoding: str = "",
     limit: int | None = None,
     recipe: str = DEFAULT_RECIPE,
     workspace: str | Path | None = None,
@@ -88,13 +92,14 @@ def prepare(
 ) -> Sentences:
     """Sentences to train on, of a language (None: the recipe's, English): cleaned, without evaluation sentences.
 
-    They come from a declared `corpus`, or from your own files: `source`, in `column` where a file has columns.
+    They come from a declared `corpus`, or from your own files: `source`, in `column` where a file has columns, read as
+    `delimiter`, `quoted` and `encoding` say (else as their names and first bytes do).
     Raises SettingError, DataError for text that cannot be read, HubUnreachableError.
     """
     given = {"prepare__lang": lang, "prepare__corpus": corpus, "prepare__limit": limit}
     chosen = _recipe(recipe, settings, ("prepare",), **given)
     context = open_context(workspace, langs_dir, data_root)
-    return Sentences(run_prepare(chosen, context, paths_of(source), column))
+    return Sentences(run_prepare(chosen, context, paths_of(source), column, Reading(delimiter, quoted, encoding)))
 
 
 def train(
@@ -147,9 +152,16 @@ def evaluate(
     return run_eval(chosen, context, _source(encoder), pooling)
 
 
-def run_prepare(recipe: Recipe, context: Context, sources: Sequence[Path] = (), column: str = "text") -> Artefact:
+def run_prepare(
+    recipe: Recipe,
+    context: Context,
+    sources: Sequence[Path] = (),
+    column: str = "text",
+    reading: Reading = AS_NAMED,
+) -> Artefact:
     """Sentences of the recipe's language; remembered as the last of that language."""
-    artefact = prepare_stage(recipe, context, sources=sources, column=column)
+    with pipes_kept(sources) as files:
+        artefact = prepare_stage(recipe, context, sources=files, column=column, reading=reading)
     context.workspace.remember("prepare", artefact)
     context.workspace.remember(f"prepare:{recipe.prepare.lang}", artefact)
     return artefact

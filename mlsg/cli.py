@@ -74,9 +74,17 @@ def prepare(
     corpus: Annotated[str | None, Option(help="A declared corpus (mlsg langs).")] = None,
     source: Annotated[
         list[Path] | None,
-        Option(help="Your own file: txt, jsonl, csv, tsv, parquet; also .gz .xz .zst. May be repeated."),
+        Option(
+            help="Your own file: txt, csv, tsv, json, jsonl, xml, parquet, arrow; also .gz .bz2 .xz .zst. "
+            "May be repeated."
+        ),
     ] = None,
-    column: Annotated[str, Option(help="Column that holds the text, for json, jsonl, csv, tsv, parquet.")] = "text",
+    column: Annotated[str, Option(help="Column that holds the text (a.b: b in a), of all but txt.")] = "text",
+    delimiter: Annotated[str, Option(help="What is between the columns of csv, tsv, txt.", show_default=False)] = "",
+    quoted: Annotated[
+        bool | None, Option(help="Whether cells may be in quotes; without it: of csv yes, of tsv no.")
+    ] = None,
+    encoding: Annotated[str, Option(help="Of text; without it: as a BOM says, else UTF-8.", show_default=False)] = "",
     limit: Annotated[int | None, Option(help="A seeded sample of at most this many sentences.")] = None,
     recipe: RecipeOption = "zero_shot",
     set_: SetOption = None,
@@ -86,10 +94,12 @@ def prepare(
 ) -> None:
     """Sentences to train on: read, cleaned, free of evaluation sentences."""
     from mlsg.api import run_prepare
+    from mlsg.data.sources import Reading
     from mlsg.report.output import print_sentences
 
     settings = _recipe(recipe, set_, prepare__lang=lang, prepare__corpus=corpus, prepare__limit=limit)
-    print_sentences(run_prepare(settings, _context(workspace, langs_dir, data_root), source or (), column))
+    context, reading = _context(workspace, langs_dir, data_root), Reading(delimiter, quoted, encoding)
+    print_sentences(run_prepare(settings, context, source or (), column, reading))
 
 
 @app.command()

@@ -32,7 +32,7 @@ from mlsg.config.settings import table_of
 from mlsg.context import Context
 from mlsg.data.corpora import stream_corpus
 from mlsg.data.pairs import LocatedSet, MissingSet, locate_set, read_pairs
-from mlsg.data.sources import fingerprint_sources, stream_sources
+from mlsg.data.sources import AS_NAMED, Reading, fingerprint_sources, stream_sources
 from mlsg.errors import DataError, SettingError
 from mlsg.hub import Hub
 from mlsg.text.filter import EvaluationSentences, FilterCounts, LineFilter, batches, filter_texts
@@ -40,7 +40,7 @@ from mlsg.text.normalise import match_forms, normalise
 from mlsg.text.split import read_shards, split, splitter, stored_lines, write_shards
 
 STAGE = "sentences"
-FORMAT = 1
+FORMAT = 2
 FILE = "sentences.txt"
 
 
@@ -80,7 +80,14 @@ class _PrepareJob:
         )
 
 
-def prepare(recipe: Recipe, context: Context, *, sources: Sequence[Path] = (), column: str = "text") -> Artefact:
+def prepare(
+    recipe: Recipe,
+    context: Context,
+    *,
+    sources: Sequence[Path] = (),
+    column: str = "text",
+    reading: Reading = AS_NAMED,
+) -> Artefact:
     """Return the sentences of `recipe.prepare`, from its corpus or from the user's own files.
 
     Raises SettingError for an unknown language or corpus and for limits that exclude one another, DataError for text
@@ -94,7 +101,8 @@ def prepare(recipe: Recipe, context: Context, *, sources: Sequence[Path] = (), c
     language = catalog.language(settings.lang)
     if sources:
         corpus = Corpus("files", settings.lang, licence="of the user's own files")
-        fingerprints, texts = fingerprint_sources(sources, column), stream_sources(sources, column)
+        fingerprints = fingerprint_sources(sources, column, reading)
+        texts = stream_sources(sources, column, reading)
     else:
         corpus = language.corpus(settings.corpus)
         fingerprint, texts = stream_corpus(corpus, data_root, hub)

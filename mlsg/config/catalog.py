@@ -112,9 +112,11 @@ class _LanguageTable:
 
 def _read_file(path: Path, root: str, languages: dict[str, Language]) -> None:
     """Put what a TOML declares into `languages`; its sets replace those of the same name, in whatever language."""
+    if not path.is_file():
+        raise SettingError(f"{path} is not a file", "remove it, or name another folder with --langs-dir")
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except (ValueError, RecursionError, OSError) as error:  # of a number of 5,000 digits, too
         raise SettingError(f"{path} cannot be read: {error}", "fix the file") from None
     table = read_settings(_LanguageTable, raw, str(path))
     code = table.code or path.stem
@@ -125,9 +127,10 @@ def _read_file(path: Path, root: str, languages: dict[str, Language]) -> None:
         if corpus.default:
             corpora = {key: replace(other, default=False) for key, other in corpora.items()}
         corpora[name] = corpus
+    families = dict(_tables(table.families, f"[families] of {path}"))
     read: dict[str, PairSet] = {}
     for name, own in _tables(table.sets, f"[sets] of {path}"):
-        merged = _with_family(own, table.families.get(name.split(".")[0], {}))
+        merged = _with_family(own, families.get(name.split(".")[0], {}))
         read[name] = read_pair_set(name, merged, code=code, root=root, known=read, where=f'[sets."{name}"] of {path}')
     sets = {each.name: each for each in before.sets}
     if _has_primary(read, path):

@@ -6,15 +6,16 @@ What distinguishes one set from another is declared in a TOML; the readers in `m
 from __future__ import annotations
 
 import dataclasses
+import os.path
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, ClassVar, Literal
 
 from mlsg.config.settings import read_settings
 from mlsg.errors import SettingError, nearest
 
-Reader = Literal["delimited", "parallel", "json", "jsonl", "xml", "parquet", "lines"]
+Reader = Literal["delimited", "parallel", "json", "jsonl", "xml", "parquet", "arrow", "lines"]
 Made = Literal["human", "human_translation", "machine_translation", "written_for_project"]
 Kind = Literal["similarity", "relatedness", "quality"]
 
@@ -33,9 +34,12 @@ class Files:
     columns: tuple[str | int, ...] = PAIR_COLUMNS
     delimiter: str = "\t"
     quoted: bool = False
+    quotes_said: bool = False
+    """Whether someone said `quoted`; else the suffix did, and cells that are all in quotes are doubtful."""
     header: bool = True
     where: Mapping[str, str] = field(default_factory=dict)
-    encoding: str = "utf-8"
+    encoding: str = ""
+    decimal: Literal[".", ","] = "."
     separator: str = ""
     blank_scores: bool = False
     scored_lines: int = 0
@@ -72,6 +76,7 @@ class PairSet:
     kind: Kind = "similarity"
     primary: bool = False
     default: bool = True
+    blank_sentences: bool = False
     texts: tuple[str, ...] = ()
     files: tuple[Files, ...] = ()
     hub: HubSource | None = None
@@ -95,10 +100,11 @@ class Corpus:
     root: str = "data"
 
 
-_FILE_KEYS = {item.name for item in dataclasses.fields(Files)} - {"paths"}
+_FILE_KEYS = {item.name for item in dataclasses.fields(Files)} - {"paths", "quotes_said"}
 _SET_KEYS = {item.name for item in dataclasses.fields(PairSet)} - {"name"} | {"members"} | _FILE_KEYS
 _CORPUS_KEYS = {item.name for item in dataclasses.fields(Corpus)} - {"name", "lang"} | _FILE_KEYS
-PACKED = (".xz", ".gz", ".zst")  # endings of packed text files, in the order in which they are looked for
+PACKED = (".xz", ".gz", ".zst", ".bz2")  # endings of packed files, in the order in which they are looked for
+NO_DELIMITER = '"\r\n\0'  # what ends cells and lines anyway
 
 BY_SUFFIX: Mapping[str, Mapping[str, Any]] = {
     ".tsv": {"reader": "delimited", "delimiter": "\t", "quoted": False},
@@ -108,15 +114,16 @@ BY_SUFFIX: Mapping[str, Mapping[str, Any]] = {
     ".jsonl": {"reader": "jsonl"},
     ".xml": {"reader": "xml"},
     ".parquet": {"reader": "parquet"},
+    ".arrow": {"reader": "arrow"},
+    ".feather": {"reader": "arrow"},
 }
 """How a file is read that does not say more than its name; a corpus and `--source` read .txt as lines."""
 
 
 def suffix_of(path: str) -> str:
-    """The suffix that says how a file is read: `a.CSV.gz` -> ".csv"; "" for a packed parquet file, never read."""
+    """The suffix that says how a file is read: `a.CSV.gz` -> ".csv"."""
     pure = PurePosixPath(path.lower())
-    suffix = PurePosixPath(pure.stem).suffix if pure.suffix in PACKED else pure.suffix
-    return "" if suffix == ".parquet" and pure.suffix in PACKED else suffix
+    return PurePosixPath(pure.stem).suffix if pure.suffix in PACKED else pure.suffix
 
 
 def read_pair_set(
@@ -131,13 +138,16 @@ def read_pair_set(
     own = {key: value for key, value in table.items() if key not in _FILE_KEYS | {"files", "hub", "members"}}
     from_name = {"name": name, "family": head.split(".")[0], "split": split or "test"}
     pair_set = read_settings(PairSet, {**from_name, "languages": [code, code], "root": root, **own}, where)
-    for member in table.get("members", []):
+    _check_root(pair_set.root, root, where)
+    names = _texts(table.get("members", []), "members", where)
+    for member in names:
         if member not in known:
             raise SettingError(f'{where}: member "{member}" is not declared above it', nearest(member, known))
-    members = [known[member] for member in table.get("members", [])]
-    files = tuple(file for member in members for file in member.files) or _files(table, PAIR_COLUMNS, where)
+    members = [known[member] for member in names]
+    joined = tuple(file for member in members for file in member.files)
+    files = joined or _files(table, PAIR_COLUMNS, pair_set.root, where)
     for file in files:
-        _check_columns(file, where)
+        _check_files(file, where)
     hub = read_settings(HubSource, _hub_table(table["hub"], where), f"{where}: hub") if "hub" in table else None
     if hub and len(hub.columns) != len(PAIR_COLUMNS):
         raise SettingError(f"{where}: hub.columns has {len(hub.columns)} entries", "name sentence 1, sentence 2, score")
@@ -152,7 +162,10 @@ def read_corpus(name: str, table: Mapping[str, Any], *, code: str, root: str, wh
     _refuse_unknown(table, _CORPUS_KEYS, where)
     own = {key: value for key, value in table.items() if key not in _FILE_KEYS | {"files", "hub"}}
     corpus = read_settings(Corpus, {"name": name, "lang": code, "root": root, **own}, where)
-    files = _files(table, ("text",), where, text_reader="lines")
+    _check_root(corpus.root, root, where)
+    files = _files(table, ("text",), corpus.root, where, text_reader="lines")
+    for file in files:
+        _check_files(file, where, pairs=False)
     hub = _hub_splits(table["hub"], where) if "hub" in table else ()
     if not files and not hub:
         raise SettingError(f"{where} says neither files nor hub", 'add files = "sentences.txt"')
@@ -160,14 +173,15 @@ def read_corpus(name: str, table: Mapping[str, Any], *, code: str, root: str, wh
 
 
 def _files(
-    table: Mapping[str, Any], columns: tuple[str, ...], where: str, text_reader: str = "delimited"
+    table: Mapping[str, Any], columns: tuple[str, ...], root: str, where: str, text_reader: str = "delimited"
 ) -> tuple[Files, ...]:
     """One for each path, or one for all of `parallel`; the suffix and the columns say what the table does not."""
     named = table.get("files", [])
-    paths = [named] if isinstance(named, str) else named
-    if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
-        raise SettingError(f"{where}: files must be a path or a list of paths", "fix the value")
-    options = {"columns": list(columns)} | {key: value for key, value in table.items() if key in _FILE_KEYS}
+    paths = _texts([named] if isinstance(named, str) else named, "files", where)
+    for path in paths:
+        _check_path(path, root, where)
+    options = {"columns": list(columns), "quotes_said": "quoted" in table}
+    options |= {key: value for key, value in table.items() if key in _FILE_KEYS}
     if paths and options.get("reader") == "parallel":
         options = {"header": False, **options, "columns": table.get("columns", [0, 1]), "paths": paths}
         return (read_settings(Files, options, where),)
@@ -183,26 +197,57 @@ def _files(
     return tuple(files)
 
 
-def _check_columns(files: Files, where: str) -> None:
+def _texts(value: object, key: str, where: str) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+        kind = "a path or a list of paths" if key == "files" else "a list of texts"
+        raise SettingError(f"{where}: {key} must be {kind}", "fix the value")
+    return value
+
+
+def _check_root(root: str, given: str, where: str) -> None:
+    if root not in ("data", "starter", given):
+        raise SettingError(f'{where}: root is "{root}"', 'write root = "starter" or root = "data", or leave it out')
+
+
+def _check_path(path: str, root: str, where: str) -> None:
+    """A path stays in its folder; only in the user's own TOML an absolute one may say otherwise."""
+    plain, users = Path(os.path.normpath(path)), root not in ("data", "starter")
+    if os.pardir in plain.parts or (plain.is_absolute() and not users):
+        remedy = "name a file inside it" + (", or write the path from / on" if users else "")
+        raise SettingError(f'{where}: "{path}" is outside the folder that it is looked for in', remedy)
+
+
+def _check_files(files: Files, where: str, *, pairs: bool = True) -> None:
     reader, count = files.reader, len(files.columns)
-    parallel, keyed = reader == "parallel", reader in ("json", "jsonl", "xml", "parquet")
+    parallel, keyed = reader == "parallel", reader in ("json", "jsonl", "xml", "parquet", "arrow")
     numbers = [column for column in files.columns if isinstance(column, int)]
     names = [column for column in files.columns if isinstance(column, str)]
-    names += [column for column in files.where if not column.isdigit()]
+    names += [column for column in files.where if not (column.isascii() and column.isdigit() and len(column) < 6)]
     cells = ["the cell of both sentences", "score"] if files.separator else ["sentence 1", "sentence 2", "score"]
     wanted = cells[:2] if parallel else cells
     paths_remedy = "name the sentences' file (or one for each side) and the scores' file"
-    where_remedy = "use it with delimited, json, jsonl, xml, parquet"
+    where_remedy = "use it with delimited, json, jsonl, xml, parquet, arrow"
     for wrong, problem, remedy in (
-        (count != len(wanted), f"columns has {count} entries", f"name {', '.join(wanted)}"),
+        (pairs and count != len(wanted), f"columns has {count} entries", f"name {', '.join(wanted)}"),
+        (not pairs and not count, "columns has no entries", "name the column of the text"),
+        (not pairs and parallel, "reader parallel in a corpus", 'write reader = "lines" or "delimited"'),
         (parallel and len(files.paths) not in (2, 3), f"{len(files.paths)} parallel files", paths_remedy),
-        (reader == "lines", "reader lines has no columns", 'write reader = "parallel" or "delimited"'),
-        (len(files.delimiter) != 1, f"delimiter {files.delimiter!r}", "give one character"),
-        (any(number < 0 for number in numbers), "a column below 0", "count columns from 0, from the left"),
+        (pairs and reader == "lines", "reader lines has no columns", 'write reader = "parallel" or "delimited"'),
+        (
+            len(files.delimiter) != 1 or files.delimiter in NO_DELIMITER,
+            f"delimiter {files.delimiter[:9]!r}",
+            "give one character, neither a quote nor a line's end",
+        ),
+        (
+            any(not 0 <= number < 100_000 for number in numbers),
+            "a column below 0 or above 99999",
+            "count columns from 0, from the left",
+        ),
+        (not 0 <= files.scored_lines < 1 << 31, "scored_lines out of range", "say how many lines are scored"),
         (keyed and numbers, f"columns of a {reader} file have names", "name the keys"),
         (
             reader == "delimited" and not files.header and names,
-            f"column {next(iter(names), '')} but header = false",
+            f"column {next(iter(names), ''):.80} but header = false",
             "give column numbers, counted from 0",
         ),
         (files.scored_lines and not parallel, f"scored_lines with reader {reader}", "use it with parallel"),

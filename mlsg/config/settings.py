@@ -173,7 +173,7 @@ def _typed(value: Any, plain: Any, where: str) -> Any:
     if origin is Literal:
         choices = typing.get_args(plain)
         if value not in choices:
-            raise SettingError(f"{where} is {value!r}", nearest(str(value), map(str, choices)))
+            raise SettingError(f"{where} is {value!r:.80}", nearest(str(value), map(str, choices)))
         return value
     if origin is tuple:
         return _typed_tuple(value, typing.get_args(plain), where)
@@ -182,7 +182,8 @@ def _typed(value: Any, plain: Any, where: str) -> Any:
     if isinstance(plain, types.GenericAlias):
         if not isinstance(value, dict):
             raise _wrong_type(where, "a table", value)
-        return dict(value)
+        kind = typing.get_args(plain)[1]
+        return {key: item if kind is Any else _typed(item, kind, f"{where}.{key}") for key, item in value.items()}
     if plain is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, plain) or (plain is not bool and isinstance(value, bool)):
@@ -211,4 +212,4 @@ _NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: 
 
 
 def _wrong_type(where: str, wanted: str, value: object) -> SettingError:
-    return SettingError(f"{where} must be {wanted}, not {json.dumps(value, default=str)}", "fix the value")
+    return SettingError(f"{where} must be {wanted}, not {json.dumps(value, default=str):.80}", "fix the value")

@@ -9,6 +9,7 @@ from pathlib import Path
 from mlsg.cache.files import canonical_json, sha256_file, sha256_text
 from mlsg.config.resources import starter_folder
 from mlsg.config.schema import PACKED, Corpus, Files, HubSource, PairSet
+from mlsg.data.readers.packed import cannot_open
 from mlsg.errors import SettingError
 
 
@@ -16,7 +17,7 @@ def find_files(files: Iterable[Files], root: str, data_root: Path | None) -> tup
     """The paths of all declared files, or none of them and why, in one line.
 
     `root` is "data" (--data-root), "starter", or the folder of the user's TOML, before --data-root. Raises SettingError
-    for a --data-root that is not a folder.
+    for a --data-root that is not a folder, DataError for a path that cannot be looked for.
     """
     folders = _folders(root, data_root)
     declared = [path for each in files for path in each.paths]
@@ -46,7 +47,15 @@ def fingerprint(declared: PairSet | Corpus, source: object, contents: Iterable[s
 def fingerprint_files(declared: PairSet | Corpus, paths: Iterable[Path]) -> str:
     """The fingerprint of a set or corpus that is read from files."""
     options = [{**dataclasses.asdict(file), "paths": len(file.paths)} for file in declared.files]
-    return fingerprint(declared, options, (sha256_file(path) for path in paths))
+    return fingerprint(declared, options, map(file_hash, paths))
+
+
+def file_hash(path: Path) -> str:
+    """Hex sha256 of a file's bytes. Raises DataError where they cannot be read."""
+    try:
+        return sha256_file(path)
+    except OSError as error:
+        raise cannot_open(path, error) from None
 
 
 def fingerprint_hub(declared: PairSet | Corpus, sources: Iterable[HubSource]) -> str:
@@ -63,9 +72,12 @@ def _folders(root: str, data_root: Path | None) -> list[Path]:
 
 
 def _find(path: str, folders: Iterable[Path]) -> Path | None:
-    plain = path.removesuffix(Path(path).suffix) if Path(path).suffix in PACKED else path
+    plain = path.removesuffix(Path(path).suffix) if Path(path).suffix.lower() in PACKED else path
     for folder in folders:
         for name in dict.fromkeys((path, plain, *(plain + suffix for suffix in PACKED))):
-            if (folder / name).is_file():
-                return folder / name
+            try:
+                if (folder / name).is_file():
+                    return folder / name
+            except OSError as error:
+                raise cannot_open(folder / name, error) from None
     return None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,18 +15,27 @@ from mlsg.config.catalog import Files, HubSource, PairSet
 from mlsg.data.original_files import find_files, fingerprint_files, fingerprint_hub
 from mlsg.data.readers import Row, read_rows
 from mlsg.data.readers.records import cell
+from mlsg.data.readers.text import shortened
 from mlsg.errors import DataError, HubUnreachableError
 from mlsg.hub import Hub
+
+_HALVES = re.compile("[\ud800-\udfff]")
+_INVISIBLE = {"Cc", "Cf", "Zl", "Zp", "Zs"}
+"""Categories of characters that show nothing: a tokenizer makes no token of them, or one that says nothing."""
 
 
 @dataclass(frozen=True)
 class GradedPairs:
-    """The pairs of one set in the set's own order: raw text and the gold score of each."""
+    """The pairs of one set in the set's own order: raw text and the gold score of each.
+
+    `dropped` counts the pairs that were left out because a sentence of theirs is empty, which the set must declare.
+    """
 
     name: str
     first: list[str]
     second: list[str]
     scores: list[float]
+    dropped: int = 0
 
 
 @dataclass(frozen=True)
@@ -73,22 +84,26 @@ def read_pairs(located: LocatedSet, hub: Hub) -> GradedPairs:
     """The pairs of a located set.
 
     Raises DataError, naming file, line and column, for whatever is not as declared: a missing column, a score that is
-    not a number or off the scale, sentences and scores of different length, a binary file, another number of pairs.
+    not a number or off the scale, an empty sentence (unless the set declares that such pairs are left out), sentences
+    and scores of different length, a binary file, another number of pairs.
     """
     pair_set = located.pair_set
-    pairs = GradedPairs(pair_set.name, [], [], [])
+    pairs, dropped = GradedPairs(pair_set.name, [], [], []), 0
     expected = pair_set.pairs
     if pair_set.hub and located.origin == "hub":
         source, records = f"hub data set {pair_set.hub.path}", _hub_pairs(located, pair_set.hub, hub)
         expected = pair_set.pairs if pair_set.hub.pairs is None else pair_set.hub.pairs
     else:
         source, records = str(located.paths[0]), _file_pairs(located)
-    for first, second, score in records:
+    for first, second, score, where in records:
+        if _is_empty(first, 1, pair_set, where) or _is_empty(second, 2, pair_set, where):
+            dropped += 1
+            continue
         pairs.first.append(first)
         pairs.second.append(second)
         pairs.scores.append(score)
     check_count(pair_set.name, len(pairs.scores), expected, source)
-    return pairs
+    return dataclasses.replace(pairs, dropped=dropped)
 
 
 def check_count(name: str, read: int, declared: int, source: str) -> None:
@@ -100,7 +115,7 @@ def check_count(name: str, read: int, declared: int, source: str) -> None:
         raise DataError(problem, "give the file as its authors distribute it, or declare the pairs that it has")
 
 
-def _file_pairs(located: LocatedSet) -> Iterator[tuple[str, str, float]]:
+def _file_pairs(located: LocatedSet) -> Iterator[tuple[str, str, float, str]]:
     paths = iter(located.paths)
     for files in located.pair_set.files:
         for row in read_rows([next(paths) for _ in files.paths], files):
@@ -108,7 +123,7 @@ def _file_pairs(located: LocatedSet) -> Iterator[tuple[str, str, float]]:
             if not score.strip() and files.blank_scores:
                 continue
             first, second = texts if len(texts) == 2 else _both(texts[0], files, row)
-            yield first, second, _score(score, located.pair_set, row.where)
+            yield first, second, _score(score, located.pair_set, row.where, files.decimal), row.where
 
 
 def _both(text: str, files: Files, row: Row) -> tuple[str, str]:
@@ -120,23 +135,39 @@ def _both(text: str, files: Files, row: Row) -> tuple[str, str]:
     return parts[0], parts[1]
 
 
-def _hub_pairs(located: LocatedSet, declared: HubSource, hub: Hub) -> Iterator[tuple[str, str, float]]:
+def _hub_pairs(located: LocatedSet, declared: HubSource, hub: Hub) -> Iterator[tuple[str, str, float, str]]:
     source = dataclasses.replace(declared, revision=located.revision)
     for number, record in enumerate(hub.rows(source), start=1):
         where = f"hub data set {source.path}, split {source.split}, row {number}"
         first, second, score = (cell(record, column, where) for column in source.columns)
-        yield first, second, _score(score, located.pair_set, where)
+        yield first, second, _score(score, located.pair_set, where), where
 
 
-def _score(text: str, pair_set: PairSet, where: str) -> float:
+def _is_empty(text: str, column: int, pair_set: PairSet, where: str) -> bool:
+    """Whether nothing of a sentence can be seen. Raises DataError unless the set declares that there are such."""
+    if _HALVES.search(text):
+        raise DataError(f"{where}: sentence {column} holds half a character (a surrogate)", "fix the file")
+    if not all(unicodedata.category(char) in _INVISIBLE for char in text):
+        return False
+    if not pair_set.blank_sentences:
+        remedy = "fix the file, or declare blank_sentences = true to leave such pairs out"
+        raise DataError(f"{where}: sentence {column} is empty", remedy)
+    return True
+
+
+def _score(text: str, pair_set: PairSet, where: str, decimal: str = ".") -> float:
+    plain = text if decimal == "." else text.replace(".", "_").replace(decimal, ".")
     try:
-        score = float(text)
+        score = math.nan if "_" in plain else float(plain)  # Python takes 1_3 for 13
     except ValueError:
         score = math.nan
     if not math.isfinite(score):
-        shown = text if len(text) <= 40 else f"{text[:40]}..."
         remedy = "declare the score's column, fix the file, or declare blank_scores = true if such pairs are unscored"
-        raise DataError(f'{where}: score "{shown}" is not a number', remedy)
+        if text.strip().startswith('"'):
+            remedy = "declare quoted = true"
+        elif "," in text and "." not in text and decimal == ".":
+            remedy = 'declare decimal = "," if that is how the file writes fractions'
+        raise DataError(f'{where}: score "{shortened(text)}" is not a number', remedy)
     if pair_set.score_range and not pair_set.score_range[0] <= score <= pair_set.score_range[1]:
         low, high = pair_set.score_range
         remedy = "declare the score's column, or the scale that the file has"

@@ -62,6 +62,8 @@ class SetScore:
     baselines: Mapping[str, float | None]
     no_score: str = ""
     """Why there is no Spearman correlation, in words; empty where there is one."""
+    dropped: int = 0
+    """Pairs that were left out because a sentence of theirs is empty, as the set declares."""
 
     @property
     def crosslingual(self) -> bool:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mlsg.config.schema import PACKED
-from mlsg.data.readers.text import open_bytes
+from mlsg.data.readers.packed import byte_blocks
 from mlsg.errors import SettingError
 from mlsg.text.normalise import match_form
 
@@ -76,8 +76,7 @@ def _contents(path: Path) -> Iterator[tuple[str, str]]:
                 if file is not None:
                     yield member.name, _decoded(file.read())
         return
-    with open_bytes(path) as file:
-        yield (path.stem if path.suffix in PACKED else path.name), _decoded(file.read())
+    yield (path.stem if path.suffix in PACKED else path.name), _decoded(b"".join(byte_blocks(path)))
 
 
 def _decoded(data: bytes) -> str:

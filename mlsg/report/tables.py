@@ -124,6 +124,9 @@ def legend(scores: Scores) -> list[str]:
     cut = [f"{score.set} {score.truncated}" for score in scores.sets if score.truncated]
     if cut:
         lines.append(f"Sentences cut at the encoder's maximum length: {', '.join(cut)}")
+    dropped = [f"{score.set} {score.dropped}" for score in scores.sets if score.dropped]
+    if dropped:
+        lines.append(f"Pairs dropped for an empty sentence: {', '.join(dropped)}")
     unknown = [f"{score.set} {score.unknown}" for score in scores.sets if score.unknown]
     if unknown:
         lines.append(f"Unknown tokens: {', '.join(unknown)}")

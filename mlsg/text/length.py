@@ -36,7 +36,7 @@ def unfit(text: str, min_chars: int, max_chars: int) -> Unfit | None:
         return "empty"
     size = length(text)
     if size < min_chars:
-        return "too_short"
+        return "too_short" if any(map(str.isprintable, text)) else "empty"  # format characters alone show nothing
     if size > max_chars:
         return "too_long"
     return None if text[0].isalpha() or any(map(str.isalpha, text)) else "no_letters"

@@ -22,7 +22,7 @@ TSV = "sentence1\tsentence2\tscore\na\tb\t1\nc\td\t2\n"
 ROWS: list[dict[str, Any]] = [
     {"sentence1": "a", "sentence2": "b", "score": 1.25, "lang": "xx"},
     {"sentence1": "c", "sentence2": "d", "score": 2, "lang": "yy"},
-    {"sentence1": "", "sentence2": "ē🙂", "score": "3", "lang": "xx"},
+    {"sentence1": "e", "sentence2": "ē🙂", "score": "3", "lang": "xx"},
 ]
 HUB = 'hub.path = "owner/name"\nhub.revision = "main"'
 
@@ -120,7 +120,7 @@ def test_the_fingerprint_follows_bytes_and_declaration_not_the_place(tmp_path: P
 def test_rows_of_the_hub_become_pairs_at_the_resolved_revision(tmp_path: Path) -> None:
     hub = PretendedHub({"owner/name": ROWS})
     found = _located(tmp_path, f'{HUB}\nhub.where.lang = "xx"\npairs = 2', {}, hub)
-    assert rows_of(read_pairs(found, hub)) == [("a", "b", 1.25), ("", "ē🙂", 3.0)]
+    assert rows_of(read_pairs(found, hub)) == [("a", "b", 1.25), ("e", "ē🙂", 3.0)]
     assert [(source.revision, source.where) for source in hub.asked] == [("c" * 40, {"lang": "xx"})]
 
 

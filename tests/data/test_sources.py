@@ -151,7 +151,7 @@ def test_a_wrong_parquet_column_lists_those_there(tmp_path: Path) -> None:
     [
         ("a.txt", b"good\n\xff\xfe\n", "line 2, column 1: byte 0xff is not UTF-8"),
         ("a.txt", "Latin é\n".encode("latin-1"), "line 1, column 7: byte 0xe9 is not UTF-8"),
-        ("a.txt", "x\n".encode("utf-16"), "line 1: NUL byte"),
+        ("a.txt", "x\n".encode("utf-16-le"), "line 1: NUL byte"),
         ("a.txt", b"good\n\x7fELF\0\0", "line 2: NUL byte"),
         ("a.csv", "text,n\nHello, world,1\n", "line 2: 3 columns where the header has 2"),
         ("a.tsv", "text\tn\n\nx\n", "line 3: 1 columns where the header has 2"),
@@ -170,7 +170,8 @@ def test_a_wrong_parquet_column_lists_those_there(tmp_path: Path) -> None:
         ("a.doc", "x", "an unknown kind"),
         ("a", "x", "an unknown kind"),
         ("a.gz", b"x", "an unknown kind"),
-        ("a.parquet.gz", b"x", "an unknown kind"),
+        ("a.parquet.gz", b"x", "not a readable parquet file"),
+        ("a.parquet.7z", b"x", "an unknown kind"),
     ],
 )
 def test_a_fault_is_named_with_its_place(tmp_path: Path, name: str, content: str | bytes, said: str) -> None:

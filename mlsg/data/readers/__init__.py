@@ -11,7 +11,8 @@ from pathlib import Path
 
 from mlsg.config.schema import Files
 from mlsg.data.readers.delimited import read_delimited, read_parallel
-from mlsg.data.readers.records import read_json_array, read_json_lines, read_parquet
+from mlsg.data.readers.records import read_json_array, read_json_lines
+from mlsg.data.readers.tables import read_arrow, read_parquet
 from mlsg.data.readers.text import Row, text_lines
 from mlsg.data.readers.xml import read_xml
 
@@ -24,6 +25,7 @@ _READERS: Mapping[str, Callable[[Sequence[Path], Files], Iterator[Row]]] = {
     "jsonl": read_json_lines,
     "xml": read_xml,
     "parquet": read_parquet,
+    "arrow": read_arrow,
 }
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import csv
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mlsg.config.schema import Files
-from mlsg.data.readers.text import Row, raw_lines, text_lines, wrong_column
+from mlsg.data.readers.text import Row, raw_lines, shortened, take_quotes, text_lines, wrong_column
 from mlsg.errors import DataError
 
 _LARGEST_CELL = 1 << 24  # characters; a larger one is a quote that was never closed
@@ -21,8 +21,8 @@ _LARGEST_CELL = 1 << 24  # characters; a larger one is a quote that was never cl
 def read_delimited(paths: Sequence[Path], files: Files) -> Iterator[Row]:
     """The rows of one file; blank lines are left out. Declared files may have cells beyond the declared columns.
 
-    Raises DataError for a missing column, a row that is too short (of --source: not as wide as the header), and quotes
-    that never close.
+    Raises DataError for a missing column, a row that is too short (of --source: not as wide as the header), quotes that
+    never close, and a column of which every cell is in quotes where no one said whether these belong to the text.
     """
     path = paths[0]
     records = _quoted(path, files) if files.quoted else _unquoted(path, files)
@@ -36,11 +36,15 @@ def read_delimited(paths: Sequence[Path], files: Files) -> Iterator[Row]:
     columns, filtered = (_indexes(names, header, files, f"{path}, line {line}") for names in (files.columns, keys))
     filters = list(zip(filtered, files.where.values(), strict=True))
     needed = max([*columns, *filtered]) + 1
+    in_quotes = _suspects(columns, files)
     for line, cells in records:
         if len(cells) < needed or (not files.declared and len(cells) != len(header)):
             raise _wrong_width(f"{path}, line {line}", len(cells), needed, len(header), files)
+        if in_quotes:
+            in_quotes = _still_in_quotes(in_quotes, cells)
         if all(cells[index] == value for index, value in filters):
             yield Row(path, "line", line, tuple([cells[index] for index in columns]))
+    _refuse_quotes(path, in_quotes, header, files)
 
 
 def read_parallel(paths: Sequence[Path], files: Files) -> Iterator[Row]:
@@ -52,6 +56,7 @@ def read_parallel(paths: Sequence[Path], files: Files) -> Iterator[Row]:
     """
     limit = files.scored_lines
     columns = _indexes(files.columns, [], files, str(paths[0]))
+    in_quotes = _suspects(columns if len(paths) == 2 else (), files)
     streams = [itertools.islice(text_lines(path, files.encoding), limit or None) for path in paths]
     for number, lines in enumerate(itertools.zip_longest(*streams), start=1):
         if None in lines:
@@ -59,8 +64,11 @@ def read_parallel(paths: Sequence[Path], files: Files) -> Iterator[Row]:
         cells = lines[0].split(files.delimiter) if len(lines) == 2 else lines[:-1]
         if len(lines) == 2 and len(cells) <= max(columns):
             raise _wrong_width(f"{paths[0]}, line {number}", len(cells), max(columns) + 1, 0, files)
+        if in_quotes:
+            in_quotes = _still_in_quotes(in_quotes, cells)
         texts = [cells[index] for index in columns] if len(lines) == 2 else cells
         yield Row(paths[0], "line", number, (*texts, lines[-1]))
+    _refuse_quotes(paths[0], in_quotes, [], files)
     scores = _count(paths[-1], files) if limit else 0
     if scores != limit:
         problem = f"{paths[-1]} has {scores} lines where scored_lines = {limit} is declared"
@@ -74,6 +82,29 @@ def _indexes(columns: Sequence[str | int], header: Sequence[str], files: Files, 
         if isinstance(column, str) and names.count(column.strip()) != 1:
             raise wrong_column(where, column, names, files.declared)
     return [names.index(column.strip()) if isinstance(column, str) else column for column in columns]
+
+
+def _suspects(columns: Sequence[int], files: Files) -> dict[int, int]:
+    """The columns whose cells have all been in quotes so far, each with the number of these."""
+    return {} if files.quoted or files.quotes_said else dict.fromkeys(columns, 0)
+
+
+def _still_in_quotes(suspects: Mapping[int, int], cells: Sequence[str]) -> dict[int, int]:
+    found = {index: (count, cells[index].strip()) for index, count in suspects.items()}
+    return {
+        index: count + bool(cell)
+        for index, (count, cell) in found.items()
+        if not cell or (len(cell) > 1 and cell[0] == cell[-1] == '"')
+    }
+
+
+def _refuse_quotes(path: Path, suspects: Mapping[int, int], header: Sequence[str], files: Files) -> None:
+    for index, count in suspects.items():
+        if count > 1:
+            name = shortened(header[index]) if header else index
+            remedy = "quoted = false" if files.declared else "--no-quoted"
+            problem = f"{path}: every cell of column {name} is in quotes, but the file is not read as quoted"
+            raise DataError(problem, f"{take_quotes(files.declared)}, or {remedy} if the quotes belong to the text")
 
 
 def _unquoted(path: Path, files: Files) -> Iterator[tuple[int, list[str]]]:
@@ -94,7 +125,7 @@ def _quoted(path: Path, files: Files) -> Iterator[tuple[int, list[str]]]:
             return
         except csv.Error as error:
             declare = "declare quoted = false if quotes are ordinary characters in it"
-            remedy = declare if files.declared else "name it .tsv if it is TAB-separated and not quoted"
+            remedy = declare if files.declared else "give --no-quoted if quotes are ordinary characters in it"
             raise DataError(f"{path}, line {line}: {error}", f"fix the quotes of this row, or {remedy}") from None
         if any(cell.strip() for cell in cells):
             yield line, cells
@@ -104,9 +135,9 @@ def _wrong_width(where: str, cells: int, needed: int, width: int, files: Files) 
     if files.declared:
         problem = f"{where}: {cells} columns where column {needed} is needed"
         return DataError(problem, "fix the line, or declare delimiter, quoted and columns as the file has them")
-    remedy = "a .tsv file is read without quotes: name it .csv if it is comma-separated"
-    if files.quoted:
-        remedy = "quote cells that hold a comma, a quote or a line break"
+    remedy = "quote cells that hold a delimiter, a quote or a line break"
+    if not files.quoted:
+        remedy = "give --delimiter or --quoted if that is how its columns are told apart"
     return DataError(f"{where}: {cells} columns where the header has {width}", f"fix the row; {remedy}")
 
 

@@ -212,6 +212,7 @@ class _Evaluation:
                 **word_baselines(pairs, pair_set.languages, self.context.catalog),
             },
             no_score="" if drawn else why_undefined(own.cosine, own.gold),
+            dropped=pairs.dropped,
         )
 
     def _scores(self, artefact: Artefact, entry: EncoderEntry, sets: list[SetScore], mean: MeanScore | None) -> Scores:
