@@ -355,7 +355,7 @@ def test_a_rate_limit_is_waited_for_and_the_wait_is_shown(place: Place) -> None:
     headers = {"ratelimit": '"api";r=0;t=1', "ratelimit-policy": '"fixed window";"api";q=500;w=300'}
     place.server.faults += [
         Fault("GET /api/datasets/owner/texts", status=429, headers=headers),
-        Fault("owner/texts/resolve/.*parquet", status=429, headers=headers),
+        Fault("GET .*owner/texts/resolve/.*parquet", status=429, headers=headers),
     ]
     began = time.monotonic()
     ended = place.run(

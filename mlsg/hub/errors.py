@@ -58,7 +58,7 @@ def unreadable_data_set(error: Exception, repo: str, config: str | None, split: 
         return DataError(f'{what} has no configuration "{config}"', nearest(config or "", _listed(text)))
     if "Config name is missing" in text:
         return DataError(f"{what} has several configurations", f"name one of: {', '.join(_listed(text))}")
-    if "split" in text.lower() and _listed(text):
+    if "split" in text.lower() and _listed(text) and split not in _listed(text):
         return DataError(f'{what} has no split "{split}"', nearest(split, _listed(text)))
     remedy = f"declare another data set or revision; a damaged copy under {libraries.hub_cache()} can be deleted"
     return DataError(f"{what} cannot be read: {reason(error)}", remedy)
@@ -82,7 +82,8 @@ def chain(error: BaseException, *, suppressed: bool = False) -> Iterator[BaseExc
     current: BaseException | None = error
     while current is not None:
         yield current
-        hidden = current.__suppress_context__ and not suppressed
+        # `datasets` says "not found" and hides that the hub failed.
+        hidden = current.__suppress_context__ and not (suppressed or isinstance(current, FileNotFoundError))
         current = current.__cause__ or (None if hidden else current.__context__)
 
 
@@ -109,7 +110,7 @@ def rate_limited_for(error: BaseException) -> int:
 
 def of_xet(error: BaseException) -> bool:
     """Whether Xet failed, the hub's storage of large files: `Data processing error: CAS service error : ...`."""
-    # Its own kinds are called XetAuthenticationError and the like; all else that its Rust code raises is a RuntimeError.
+    # Its own kinds are called XetAuthenticationError and the like; all else that its code raises is a RuntimeError.
     return any(
         type(each).__name__.startswith("Xet") or (isinstance(each, RuntimeError) and _XET.search(str(each)))
         for each in chain(error)
