@@ -63,8 +63,9 @@ class Hub:
         A sample is read from the hub itself, so that it is the same whatever the cache holds.
         """
         commit = self._readable_commit(source)
-        if sample and self.why_unreachable():
-            raise self._out_of_reach("dataset", source.path, source.revision, "leave out --limit")
+        if sample and (why := self.why_unreachable()):
+            problem = f"a sample of {named('dataset', source.path)} is read from the hub, which is out of reach ({why})"
+            raise HubUnreachableError(problem, "connect to the network, or leave out --limit")
         return stream.read_stream(source, commit, self.retry_policy, sample)
 
     def check(self, source: HubSource) -> str:
