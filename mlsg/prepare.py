@@ -5,7 +5,8 @@
 Every line is put into its stored form; then the first of these reasons drops it: empty, too_short, too_long,
 no_letters, evaluation (it is a sentence of an evaluation set of this language; a corpus declared transductive holds
 them on purpose and keeps them) and duplicate (a corpus of repetitions keeps them). Where a limit is set, a sample of
-what is left is taken. What is not done: no near-duplicates are found, and no language is identified.
+what is left is taken; of a corpus that is streamed from the hub no more is read than it needs (`mlsg.hub.stream`).
+What is not done: no near-duplicates are found, and no language is identified.
 
 The facts of the artefact say how many lines were read, kept and dropped for which reason; for each evaluation set how
 many of its sentences the source held, and how many lines of them were dropped or kept; which sets could not be checked.
@@ -16,7 +17,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,14 +31,14 @@ from mlsg.config.catalog import Corpus
 from mlsg.config.recipes import PrepareSettings, Recipe
 from mlsg.config.settings import table_of
 from mlsg.context import Context
-from mlsg.data.corpora import stream_corpus
+from mlsg.data.corpora import StreamedTexts, stream_corpus
 from mlsg.data.pairs import LocatedSet, MissingSet, locate_set, read_pairs
 from mlsg.data.sources import AS_NAMED, Reading, fingerprint_sources, stream_sources
 from mlsg.errors import DataError, SettingError
-from mlsg.hub import Hub
+from mlsg.hub import Hub, RowStream
 from mlsg.text.filter import EvaluationSentences, FilterCounts, LineFilter, batches, filter_texts
 from mlsg.text.normalise import match_forms, normalise
-from mlsg.text.split import read_shards, split, splitter, stored_lines, write_shards
+from mlsg.text.split import has_ended, read_shards, read_while_written, split, splitter, stored_lines, write_shards
 
 STAGE = "sentences"
 FORMAT = 2
@@ -55,6 +56,16 @@ class _PrepareJob:
     located: Sequence[LocatedSet]
     missing: Mapping[str, str]
     hub: Hub
+
+    @property
+    def rows_at_once(self) -> int:
+        """0, or of texts that are a sample from the hub, which is read no further than the limit asks: its steps."""
+        return self.texts.sample.rows if isinstance(self.texts, StreamedTexts) and self.texts.sample else 0
+
+    @property
+    def opened(self) -> RowStream | None:
+        """The stream that the texts come from, where it was needed."""
+        return self.texts.opened if isinstance(self.texts, StreamedTexts) else None
 
     @property
     def request(self) -> Request:
@@ -105,7 +116,7 @@ def prepare(
         texts = stream_sources(sources, column, reading)
     else:
         corpus = language.corpus(settings.corpus)
-        fingerprint, texts = stream_corpus(corpus, data_root, hub)
+        fingerprint, texts = stream_corpus(corpus, data_root, hub, settings.limit, settings.seed)
         fingerprints = {"corpus": fingerprint}
     sets = catalog.all_sets() if settings.drop_evaluation else []
     # Whether `mlsg eval` takes a set or not.
@@ -155,17 +166,24 @@ def _build(job: _PrepareJob, folder: Path, scratch: Path) -> Mapping[str, Any]:
     texts = _split(job, scratch / "shards") if documents else job.texts
     counts = FilterCounts()
     unsampled = scratch / "unsampled.txt"
-    with console.progress("prepare", None, "sentences") as bar, unsampled.open("wb") as file:
-        read = 0
-        for lines in filter_texts(line_filter, texts, counts):
+    enough = settings.limit if job.rows_at_once else None
+    with console.progress("prepare", enough, "sentences") as bar, unsampled.open("wb") as file:
+        shown = 0
+        for lines in filter_texts(line_filter, texts, counts, 10 * enough if enough else None):
             file.write(b"\n".join((*lines, b"")))
-            bar.advance(counts.read - read, kept=counts.kept)
-            read = counts.read
+            now = counts.kept if enough else counts.read
+            bar.advance(now - shown, kept=counts.kept)
+            shown = now
+            if enough and counts.kept >= enough:
+                break
     if not counts.kept:
         raise _nothing_kept(job, counts)
     size = _sample(unsampled, folder / FILE, counts.kept, settings)
     evaluation.found(_count(folder / FILE, evaluation.forms) if job.corpus.transductive else counts.found)
-    return _facts(job, evaluation, counts, size)
+    facts = _facts(job, evaluation, counts, size)
+    if enough and job.opened and not has_ended(scratch / "shards"):
+        facts["read_rows"] = [asdict(taken) for taken in job.opened.taken if taken.rows]
+    return facts
 
 
 def _count(path: Path, forms: frozenset[str]) -> Counter[str]:
@@ -192,9 +210,12 @@ def _split(job: _PrepareJob, shards: Path) -> Iterator[str]:
     def sentences(document: str) -> Iterable[str]:
         return map(normalise, split(document, job.settings.lang))
 
-    with console.progress("split", None, "documents") as bar:
-        done = 0
-        for now in write_shards(job.texts, sentences, shards):
+    if job.rows_at_once:
+        return read_while_written(write_shards(job.texts, sentences, shards, job.rows_at_once), shards)
+    written = write_shards(job.texts, sentences, shards)
+    done = next(written)
+    with console.progress("split", job.opened.total if job.opened else None, "documents", done=done) as bar:
+        for now in written:
             bar.advance(now - done)
             done = now
     return read_shards(shards)

@@ -7,6 +7,7 @@ languages are unknown to mlsg and declared as a user would declare them.
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import pytest
 
 from tests.command import REPOSITORY, Ended, mlsg
 from tests.hub.samples import as_jsonl, as_parquet
-from tests.hub.server import HubServer
+from tests.hub.server import Fault, HubServer
 from tests.tiny_models import SENTENCES, tiny_bert
 
 PAIRS = [
@@ -39,6 +40,13 @@ hub = { path = "owner/texts", split = "train" }
 documents = true
 streamed = true
 hub = { path = "owner/articles", config = "2026.qaa", split = "train" }
+[corpora.large]
+documents = true
+streamed = true
+hub = { path = "owner/large", split = "train" }
+[corpora.lines]
+streamed = true
+hub = { path = "owner/large", split = "train", columns = ["title"] }
 [sets."small.qaa"]
 primary = true
 hub = { path = "owner/pairs", config = "default", where = { lang = "qaa-qaa" } }
@@ -58,7 +66,26 @@ hub = { path = "owner/pairs", where = { lang = "qaa-qab" } }
 [sets."gone.qab"]
 hub = { path = "owner/gone" }
 """
+LARGE = [
+    [
+        {"url": f"https://example.org/{file}/{n}/" + "x" * 200, "title": f"Title {file} of {n}.",
+         "text": f"Document {file} of {n} begins. " + f"It has {file} and {n} in it. " + "It goes on. " * 20}
+        for n in range(400)
+    ]
+    for file in range(32)
+]  # fmt: skip
 TRAIN = ("--set", "train.max_steps=6", "--set", "train.dev=small.qaa@dev", "--set", "train.eval_steps=3")
+DYING = """
+import os, pathlib, signal
+real, left = pathlib.Path.rename, int(os.environ["MLSG_TEST_SHARDS"])
+def rename(self, target):
+    global left
+    left -= "shards" in str(target)
+    if left < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(self, target)
+pathlib.Path.rename = rename
+"""
 REFUSE = """
 import os, socket
 open(os.environ["MLSG_TEST_SOCKETS"] + ".watched", "a").write("x")
@@ -133,6 +160,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
                 "2026.qaa/train-00001-of-00002.parquet": as_parquet(ARTICLES[30:]),
             }
         )
+        files = {f"data/train-{n:05}-of-00032.parquet": as_parquet(rows, group=50) for n, rows in enumerate(LARGE)}
+        server.dataset("owner/large").commit(files)
         rows = [{**pair, "lang": lang} for lang in ("qaa-qaa", "qab-qab", "qaa-qab") for pair in PAIRS]
         server.dataset("owner/pairs").commit({"test.jsonl": as_jsonl(rows), "validation.jsonl": as_jsonl(rows[:9])})
         model = tiny_bert(root / "tiny-bert")
@@ -229,6 +258,115 @@ def test_a_streamed_corpus_is_read_and_without_a_network_says_what_to_do(place: 
     ended = place.offline(*command, folder="unstreamed")
     assert ended.code == 4
     assert "owner/articles" in ended.error_line and "HF_HUB_OFFLINE is set" in ended.error_line
+
+
+def large(run: Any, *more: str, corpus: str = "large", **place: str) -> Ended:
+    return run(
+        "prepare", "--lang", "qaa", "--corpus", corpus, "--limit", "300", "--langs-dir", "../langs", *more, **place
+    )
+
+
+def prepared(place: Place, folder: str) -> tuple[str, dict[str, Any]]:
+    (manifest,) = (place.root / folder / ".mlsg/sentences").glob("*/artefact.json")
+    found = json.loads(manifest.read_text())
+    return (manifest.parent / "sentences.txt").read_text(encoding="utf-8"), {**found, "seconds": 0}
+
+
+@pytest.fixture(scope="module")
+def limited(place: Place) -> tuple[str, dict[str, Any], int]:
+    """Sentences and manifest of a limited run that was not disturbed, and the bytes of files it took."""
+    place.server.sent = 0
+    ended = large(place.run, folder="limited")
+    assert ended.code == 0, ended.err
+    return *prepared(place, "limited"), place.server.sent
+
+
+def test_a_limit_on_a_streamed_corpus_takes_a_small_share_of_it(
+    place: Place, limited: tuple[str, dict[str, Any], int]
+) -> None:
+    text, manifest, sent = limited
+    files = place.server.dataset("owner/large").commits[place.server.dataset("owner/large").branches["main"]]
+    assert sent < sum(map(len, files.values())) / 10
+    assert len(text.splitlines()) == 300
+    rows = manifest["facts"]["read_rows"]
+    assert len({each["file"] for each in rows}) == 8, "a quarter of the files"
+    read = sum(each["rows"] for each in rows)
+    assert 100 <= read < 500 and manifest["facts"]["kept"] == 300
+    numbers = {
+        (int(each["file"][11:16]), each["first"] + row) for each in rows for row in range(each["rows"])
+    }  # which documents the artefact says it has read
+    found = {tuple(map(int, re.findall(r"\d+", line))) for line in text.splitlines()}
+    named = {pair for pair in found if len(pair) == 2}
+    assert named <= numbers and len({file for file, _ in named}) == 8
+
+
+def test_the_same_limit_gives_the_same_sentences_elsewhere(
+    place: Place, limited: tuple[str, dict[str, Any], int]
+) -> None:
+    ended = large(place.run, folder="elsewhere", HF_HOME=str(place.root / "another-home"))
+    assert ended.code == 0, ended.err
+    assert prepared(place, "elsewhere") == limited[:2]
+    other = large(place.run, "--set", "prepare.seed=5", folder="other-seed")
+    assert other.code == 0, other.err
+    assert prepared(place, "other-seed")[1]["facts"]["read_rows"] != limited[1]["facts"]["read_rows"]
+
+
+@pytest.mark.parametrize("shards", [0, 1, 7])
+def test_a_killed_run_goes_on_without_downloading_again(
+    place: Place, limited: tuple[str, dict[str, Any], int], shards: int
+) -> None:
+    folder, dying = f"killed-{shards}", place.root / "dying"
+    dying.mkdir(exist_ok=True)
+    (dying / "sitecustomize.py").write_text(DYING)
+    place.server.sent = 0
+    ended = large(place.run, folder=folder, PYTHONPATH=f"{dying}:{REPOSITORY}", MLSG_TEST_SHARDS=str(shards))
+    assert ended.code == -9, ended.err
+    before = place.server.sent
+    assert len(list((place.root / folder).glob(".mlsg/sentences/.*/scratch/shards/*.txt"))) == shards
+    place.server.sent = 0
+    place.server.log.clear()
+    ended = large(place.run, folder=folder)
+    assert ended.code == 0, ended.err
+    assert prepared(place, folder) == limited[:2]
+    footers = 8 * 20_000
+    assert before + place.server.sent < limited[2] + footers + (shards == 0) * before
+
+
+def test_a_limited_corpus_of_lines_stops_early_too(place: Place) -> None:
+    place.server.sent = 0
+    ended = large(place.run, corpus="lines", folder="lines")
+    assert ended.code == 0, ended.err
+    text, manifest = prepared(place, "lines")
+    assert len(text.splitlines()) == 300 and manifest["facts"]["read"] < 1000
+    files = place.server.dataset("owner/large").commits[place.server.dataset("owner/large").branches["main"]]
+    assert place.server.sent < sum(map(len, files.values())) / 10
+
+
+def test_a_limit_above_what_there_is_gives_all_of_it(place: Place) -> None:
+    command = ("prepare", "--lang", "qaa", "--corpus", "encyclopedia", "--langs-dir", "../langs")
+    assert place.run(*command, folder="unlimited").code == 0
+    assert place.run(*command, "--limit", "100000", folder="above").code == 0
+    whole, above = prepared(place, "unlimited"), prepared(place, "above")
+    assert sorted(whole[0].splitlines()) == sorted(above[0].splitlines())
+    assert "read_rows" not in above[1]["facts"]
+
+
+def test_a_rate_limit_is_waited_for_and_the_wait_is_shown(place: Place) -> None:
+    headers = {"ratelimit": '"api";r=0;t=1', "ratelimit-policy": '"fixed window";"api";q=500;w=300'}
+    place.server.faults += [
+        Fault("GET /api/datasets/owner/texts", status=429, headers=headers),
+        Fault("GET .*owner/texts/resolve/.*parquet", status=429, headers=headers),
+    ]
+    began = time.monotonic()
+    ended = place.run(
+        "prepare", "--lang", "qaa", "--langs-dir", "../langs", folder="busy", HF_HOME=str(place.root / "busy-home")
+    )
+    assert ended.code == 0, ended.err
+    assert not any(fault.times for fault in place.server.faults)
+    assert time.monotonic() - began >= 4
+    assert "the rate limit is reached; trying again in 2 s" in ended.err
+    assert "Rate limited. Waiting 2.0s" in ended.err, "what huggingface_hub waits for by itself"
+    place.server.faults.clear()
 
 
 def test_a_hub_out_of_reach_is_one_line_within_seconds(place: Place, tmp_path: Path) -> None:

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlsg.errors import HubUnreachableError, MlsgError
-from mlsg.hub import libraries, revisions, rows, snapshot
+from mlsg.hub import libraries, revisions, rows, snapshot, stream
 from mlsg.hub.errors import Kind, named
 from mlsg.hub.retry import RetryPolicy, why_out_of_reach
+from mlsg.hub.stream import RowStream, Sample
 
 if TYPE_CHECKING:
     from mlsg.config.catalog import HubSource
 
-__all__ = ["Hub"]
+__all__ = ["Hub", "RowStream", "Sample"]
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,16 @@ class Hub:
         """The rows of a data set that `where` selects, declared columns only. Raises DataError, HubUnreachableError."""
         return rows.read_rows(source, self._readable_commit(source), self.retry_policy)
 
-    def stream(self, source: HubSource) -> Iterator[Mapping[str, Any]]:
-        """As `rows`, for data too large to download first: read while it arrives, and not kept."""
-        return rows.read_stream(source, self._readable_commit(source), self.retry_policy)
+    def stream(self, source: HubSource, sample: Sample | None = None) -> Iterator[Mapping[str, Any]]:
+        """As `rows`, for data too large to download first: read while it arrives, and not kept; a sample comes first.
+
+        A sample is read from the hub itself, so that it is the same whatever the cache holds.
+        """
+        commit = self._readable_commit(source)
+        if sample and (why := self.why_unreachable()):
+            problem = f"a sample of {named('dataset', source.path)} is read from the hub, which is out of reach ({why})"
+            raise HubUnreachableError(problem, "connect to the network, or leave out --limit")
+        return stream.read_stream(source, commit, self.retry_policy, sample)
 
     def check(self, source: HubSource) -> str:
         """The commit whose rows are available now; found out within seconds. Raises as `rows` does."""

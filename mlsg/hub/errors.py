@@ -8,7 +8,7 @@ import re
 import ssl
 import textwrap
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 from mlsg.errors import DataError, HubUnreachableError, MlsgError, ModelError, nearest
 from mlsg.hub import libraries
@@ -20,6 +20,7 @@ _ERROR: dict[Kind, type[MlsgError]] = {"dataset": DataError, "model": ModelError
 _WHERE = {"dataset": "the path in the catalog", "model": "the name"}
 _CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
 _LONGEST_REASON = 200
+_XET = re.compile(r"CAS |CasObject|[Xx]et\b")
 
 
 def named(kind: Kind, repo: str, revision: str = "") -> str:
@@ -57,13 +58,16 @@ def unreadable_data_set(error: Exception, repo: str, config: str | None, split: 
         return DataError(f'{what} has no configuration "{config}"', nearest(config or "", _listed(text)))
     if "Config name is missing" in text:
         return DataError(f"{what} has several configurations", f"name one of: {', '.join(_listed(text))}")
-    if "split" in text.lower() and _listed(text):
+    if "split" in text.lower() and _listed(text) and split not in _listed(text):
         return DataError(f'{what} has no split "{split}"', nearest(split, _listed(text)))
-    return DataError(f"{what} cannot be read: {reason(error)}", "declare another data set or revision")
+    remedy = f"declare another data set or revision; a damaged copy under {libraries.hub_cache()} can be deleted"
+    return DataError(f"{what} cannot be read: {reason(error)}", remedy)
 
 
 def reason(error: BaseException) -> str:
     """The error in a few words: `it answers 503`, `Connection refused`, `The read operation timed out`."""
+    if rate_limited_for(error):
+        return "the rate limit is reached"
     for each in chain(error):
         if (status := status_of(each)) is not None:
             return f"it answers {status}"
@@ -78,7 +82,8 @@ def chain(error: BaseException, *, suppressed: bool = False) -> Iterator[BaseExc
     current: BaseException | None = error
     while current is not None:
         yield current
-        hidden = current.__suppress_context__ and not suppressed
+        # `datasets` says "not found" and hides that the hub failed.
+        hidden = current.__suppress_context__ and not (suppressed or isinstance(current, FileNotFoundError))
         current = current.__cause__ or (None if hidden else current.__context__)
 
 
@@ -93,13 +98,53 @@ def status_of(error: BaseException) -> int | None:
     return getattr(getattr(error, "response", None), "status_code", None)
 
 
+def rate_limited_for(error: BaseException) -> int:
+    """Seconds until the hub takes requests again, as its headers say; 0 where no rate limit is the reason."""
+    for each in chain(error):
+        if status_of(each) == 429:
+            response: Any = getattr(each, "response", None)
+            limit = libraries.hub().utils.parse_ratelimit_headers(response.headers)
+            return int(limit.reset_in_seconds) + 1 if limit and not limit.remaining else 0  # they are rounded down
+    return 0
+
+
+def of_xet(error: BaseException) -> bool:
+    """Whether Xet failed, the hub's storage of large files: `Data processing error: CAS service error : ...`."""
+    # Its own kinds are called XetAuthenticationError and the like; all else that its code raises is a RuntimeError.
+    return any(
+        type(each).__name__.startswith("Xet") or (isinstance(each, RuntimeError) and _XET.search(str(each)))
+        for each in chain(error)
+    )
+
+
+def _refusal(error: BaseException, kind: Kind, repo: str) -> tuple[str, str] | None:
+    """What is wrong and what to do where the hub knows the repository and does not give it to this user, or None."""
+    from huggingface_hub.errors import GatedRepoError
+
+    what, status, here = named(kind, repo), status_of(error), libraries.endpoint()
+    headers = getattr(getattr(error, "response", None), "headers", {})
+    said = textwrap.shorten(headers.get("X-Error-Message", ""), _LONGEST_REASON, placeholder=" ...").rstrip(".")
+    if status == 401 and "invalid credentials" in f"{said} {error}".lower():
+        remedy = "remove or renew it (HF_TOKEN, or `hf auth logout` and `hf auth login`)"
+        return f"{what}: {here} refuses the token that is sent along, perhaps an old one (invalid credentials)", remedy
+    if isinstance(error, GatedRepoError):
+        page = f"{here}/{'datasets/' if kind == 'dataset' else ''}{repo}"
+        return f"{what} is gated", f"accept its terms at {page} and set HF_TOKEN"
+    if status != 403:
+        return None
+    if "token" in said.lower():
+        remedy = f"give the token that right at {here}/settings/tokens, or set another HF_TOKEN"
+        return f"{what}: the token may not read it ({said})", remedy
+    remedy = f"check {_WHERE[kind]}" if said else "ask who runs your network or proxy, or fix HF_ENDPOINT"
+    return f"{what} is refused by {here} ({said or 'it answers 403 without a reason'})", remedy
+
+
 def _objection(error: BaseException, kind: Kind, repo: str, revision: str) -> MlsgError | None:
-    from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
     family, what, status = _ERROR[kind], named(kind, repo), status_of(error)
-    if isinstance(error, GatedRepoError) or status == 403:
-        page = f"{libraries.endpoint()}/{'datasets/' if kind == 'dataset' else ''}{repo}"
-        return family(f"{what} is gated", f"accept its terms at {page} and set HF_TOKEN")
+    if (refusal := _refusal(error, kind, repo)) is not None:
+        return family(*refusal)
     if isinstance(error, RevisionNotFoundError):
         return family(f"{what} has no revision {revision}", "give a branch, a tag or a full commit")
     if isinstance(error, HFValidationError):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from functools import cache
@@ -48,15 +49,24 @@ def _constants() -> Any:
 
 @cache
 def hub() -> ModuleType:
-    """`huggingface_hub`, without progress bars, and without warnings unless HF_HUB_VERBOSITY asks for them."""
+    """`huggingface_hub`, without progress bars, and without warnings unless HF_HUB_VERBOSITY asks for them.
+
+    What it waits for by itself at a rate limit, some minutes, it says.
+    """
     import huggingface_hub.utils
 
     utils: Any = huggingface_hub.utils
     if "HF_HUB_DISABLE_PROGRESS_BARS" not in os.environ:
         utils.disable_progress_bars()
     if "HF_HUB_VERBOSITY" not in os.environ:
-        utils.logging.set_verbosity_error()
+        utils.logging.set_verbosity_warning()
+        for handler in logging.getLogger("huggingface_hub").handlers:
+            handler.addFilter(_is_error_or_wait)
     return huggingface_hub
+
+
+def _is_error_or_wait(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.ERROR or record.getMessage().startswith("Rate limited")
 
 
 @cache

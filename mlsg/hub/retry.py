@@ -18,12 +18,13 @@ from urllib.parse import urlsplit
 from mlsg.console import note
 from mlsg.errors import HubUnreachableError
 from mlsg.hub import libraries
-from mlsg.hub.errors import chain, reason, status_of, untrusted_certificate
+from mlsg.hub.errors import chain, of_xet, rate_limited_for, reason, status_of, untrusted_certificate
 
 T = TypeVar("T")
 SECONDS = 3.0
 
 _TRANSIENT_STATUS = {408, 429, 500, 502, 503, 504}
+_RATE_WINDOW = 301  # seconds; the hub counts requests in windows of 300
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,12 @@ class RetryPolicy:
     longest_wait: float = 30.0
 
     def wait(self, failures: int, error: BaseException) -> float:
-        """Seconds to wait after that many failures in a row; a Retry-After counts, up to the longest wait."""
+        """Seconds to wait after that many failures in a row.
+
+        A rate limit is waited for until it ends, at most one window of the hub; a Retry-After up to the longest wait.
+        """
+        if self.first_wait and (limited := rate_limited_for(error)):
+            return min(limited, _RATE_WINDOW)
         responses = [getattr(each, "response", None) for each in chain(error)]
         asked = [getattr(response, "headers", {}).get("Retry-After", "") for response in responses]
         seconds = next((float(each) for each in asked if each.isdigit()), 0.0) if self.first_wait else 0.0
@@ -67,21 +73,26 @@ def wait_or_give_up(failures: int, error: BaseException, what: str, policy: Retr
     why = reason(error)
     if failures >= policy.tries:
         why_out_of_reach.cache_clear()
-        raise HubUnreachableError(
-            f"{what}: the hub fails after {failures} tries ({why})", "try again later, or check the network"
-        ) from error
+        raise HubUnreachableError(f"{what}: the hub fails after {failures} tries ({why})", _remedy(error)) from error
     seconds = policy.wait(failures, error)
     if seconds:
         note(f"{what}: {why}; trying again in {seconds:g} s")
         time.sleep(seconds)
 
 
+def _remedy(error: BaseException) -> str:
+    if of_xet(error):
+        return "set HF_HUB_DISABLE_XET=1, so that files come without Xet, and run it again"
+    if rate_limited_for(error):
+        return "run it again in some minutes; with a token (HF_TOKEN) the hub allows more requests"
+    return "try again later, or check the network"
+
+
 def is_transient(error: BaseException) -> bool:
     """Whether trying again may help."""
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
-    # httpx in version 1 of huggingface_hub, httpx2 in version 2; it exports both by this name.
-    broken = (libraries.hub().utils.httpx.TransportError, LocalEntryNotFoundError, ConnectionError, TimeoutError)
+    broken = (LocalEntryNotFoundError, ConnectionError, TimeoutError)
     if untrusted_certificate(error) is not None:
         return False
     for each in chain(error):
@@ -89,9 +100,10 @@ def is_transient(error: BaseException) -> bool:
             return status_of(each) in _TRANSIENT_STATUS
         if isinstance(each, OfflineModeIsEnabled):
             return False
-        if isinstance(each, broken):
+        # By its name: of httpx in version 1 of huggingface_hub, of httpx2 in version 2.
+        if isinstance(each, broken) or "TransportError" in {kind.__name__ for kind in type(each).__mro__}:
             return True
-    return False
+    return of_xet(error)
 
 
 @cache

@@ -71,7 +71,7 @@ def cached(kind: Kind, repo: str, revision: str) -> str | None:
     """The commit that the hub's cache last saw for a branch or tag, or None."""
     try:
         commit = (repository_folder(kind, repo) / "refs" / revision).read_text(encoding="utf-8").strip()
-    except OSError:
+    except (OSError, ValueError):  # a damaged one is as good as none: it is written anew when the hub is asked
         return None
     return commit if is_commit(commit) else None
 
@@ -93,8 +93,15 @@ def _read(path: Path) -> dict[str, dict[str, dict[str, str]]]:
         entries = read_json(path)
     except FileNotFoundError:
         return {}
-    except ValueError:
+    except (ValueError, RecursionError):
         entries = None
-    if not isinstance(entries, dict) or not all(isinstance(repos, dict) for repos in entries.values()):
+    if not _is_record(entries):
         raise SettingError(f"{path} is damaged", "delete it; branches are then asked for anew")
-    return entries
+    return entries  # type: ignore[no-any-return]
+
+
+def _is_record(entries: object, depth: int = 3) -> bool:
+    """Whether these are tables in tables in tables of full commits."""
+    if depth == 0:
+        return isinstance(entries, str) and is_commit(entries)
+    return isinstance(entries, dict) and all(_is_record(each, depth - 1) for each in entries.values())

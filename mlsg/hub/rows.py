@@ -1,35 +1,43 @@
-"""Rows of a data set at a pinned revision: from the cache of `datasets`, downloaded by it, or streamed.
+"""Rows of a data set at a pinned revision: from a table in the cache, or downloaded by `datasets` into one.
 
-The cache is searched by commit, without `datasets`: offline, that library takes the newest cached revision instead. A
-table's folder appears in one rename, so it is whole. A stream's position is saved every 1,000 rows; after a transient
-error it is opened anew there and the rows since then are skipped, so that no row is lost or doubled.
+Only the split that is asked for is downloaded where it has files of its own; its table is then kept in
+
+    <HF_DATASETS_CACHE>/mlsg/<owner>___<name>-<hash of configuration, split and commit>/
+
+What `datasets` prepared as a whole is used too. Both are searched without that library, which offline takes the newest
+cached revision instead. A table's folder appears in one rename, so it is whole; it is checked before it is read.
 """
 
 from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from mlsg.cache.files import canonical_json, read_json, sha256_text
 from mlsg.errors import DataError, MlsgError, nearest
 from mlsg.hub import libraries
-from mlsg.hub.errors import named, unreadable_data_set, user_error
-from mlsg.hub.retry import RetryPolicy, is_transient, retry, wait_or_give_up
+from mlsg.hub.errors import named, reason, unreadable_data_set, user_error
+from mlsg.hub.retry import RetryPolicy, retry
 from mlsg.hub.revisions import Repository, ask, repository_folder
 
 if TYPE_CHECKING:
     from mlsg.config.catalog import HubSource
 
+T = TypeVar("T")
 _UNNAMED = (None, "", "default")
 """Configurations that are asked for without a name, so that the data set's own default one is taken."""
 
-_BATCH = _SAVE_EVERY = 1000
+_BATCH = 1000
 _VALUES_SHOWN = 12
 _READERS = {"arrow", "csv", "json", "parquet", "text"}
 """Modules of `datasets` that read plain tables; others unpickle, decode media or walk archives."""
+
+_CONVERTED = re.compile(r"(?P<config>[^/]+)/(?P<split>\w+)/\d+\.parquet")
+"""A file of the branch refs/convert/parquet, where the hub keeps its own copy of a data set, without a card. A split
+called partial-... holds only the first 5 GB and is never taken for the whole."""
 
 _OURS = (AttributeError, NameError, ImportError, MemoryError)
 """Besides these, what `datasets` raises comes from the data set: its readers raise errors of all kinds."""
@@ -39,20 +47,12 @@ def read_rows(source: HubSource, commit: str, policy: RetryPolicy) -> Iterator[M
     """The selected rows of one split, in its order. Raises DataError and HubUnreachableError before the first row."""
     files = cached_table(source, commit)
     if files:
-        datasets = libraries.datasets()  # it maps these files into memory
-        table = datasets.concatenate_datasets([datasets.Dataset.from_file(str(path)) for path in files])
+        table = _cached_rows(files, source)
     else:
-        table = _with_builder(source, commit, policy, lambda builder: _prepared(builder, source))
+        table = with_builder(source, commit, policy, lambda builder: _prepared(builder, source, commit))
     check_columns(table.column_names, source)
     wanted = top_columns(source)
     return select_rows(_plain_rows(table.select_columns(wanted) if wanted else table), source)
-
-
-def read_stream(source: HubSource, commit: str, policy: RetryPolicy) -> Iterator[Mapping[str, Any]]:
-    """As `read_rows`, while the rows arrive; errors are raised when the connection keeps breaking, too."""
-    if cached_table(source, commit):
-        return read_rows(source, commit, policy)
-    return select_rows(_unbroken(_opened(source, commit, policy), source, commit, policy), source)
 
 
 def refuse_scripts(repository: Repository) -> None:
@@ -60,56 +60,116 @@ def refuse_scripts(repository: Repository) -> None:
     script = f"{repository.repo.rpartition('/')[2]}.py"
     if script in repository.files:
         problem = f"{named('dataset', repository.repo)} needs its loading script {script}, which mlsg never runs"
-        raise DataError(problem, "declare a data set that is stored as parquet, csv or JSON lines")
+        copy = 'declare revision = "refs/convert/parquet", the hub\'s own copy where it keeps one'
+        raise DataError(problem, f"{copy}, or a data set that is stored as parquet, csv or JSON lines")
 
 
 def cached_table(source: HubSource, commit: str) -> list[Path]:
     """The Arrow files of a split at a commit, in order; empty when they are not in the cache."""
+    return _shards(_own_folder(source, commit), ".+", source) or _of_datasets(source, commit)
+
+
+def _own_folder(source: HubSource, commit: str) -> Path:
+    """Where `mlsg` has the table of one split: `datasets` looks for its own in other folders."""
+    key = sha256_text(canonical_json([source.path, source.config, source.split, commit]))
+    return libraries.datasets_cache() / "mlsg" / f"{source.path.replace('/', '___')}-{key[:16]}"
+
+
+def _of_datasets(source: HubSource, commit: str) -> list[Path]:
     folder = _table_folder(source, commit)
-    if folder is None:
-        return []
-    stem = folder.parts[-4].rpartition("___")[2]
-    shard = re.compile(rf"{re.escape(stem)}-{re.escape(source.split)}(?:-\d{{5}}-of-(\d{{5}}))?\.arrow")
-    found = [(path, match) for path in sorted(folder.iterdir()) if (match := shard.fullmatch(path.name))]
+    return [] if folder is None else _shards(folder, re.escape(folder.parts[-4].rpartition("___")[2]), source)
+
+
+def _shards(folder: Path, stem: str, source: HubSource) -> list[Path]:
+    shard = re.compile(rf"{stem}-{re.escape(source.split)}(?:-\d{{5}}-of-(\d{{5}}))?\.arrow")
+    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    found = [(path, match) for path in paths if (match := shard.fullmatch(path.name))]
     declared = int(found[0][1].group(1) or 1) if found else 0
     return [path for path, _ in found] if len(found) == declared else []
 
 
-def _with_builder(source: HubSource, commit: str, policy: RetryPolicy, use: Any) -> Any:
-    """`use(builder)` for the builder of `datasets` at exactly this commit; every objection in one line."""
-    refuse_scripts(ask("dataset", source.path, commit, policy))
+def _cached_rows(files: list[Path], source: HubSource) -> Any:
+    """The table that is kept in these files, mapped into memory. Raises DataError where they are damaged."""
+    datasets, info = libraries.datasets(), files[0].parent / "dataset_info.json"
     try:
-        return retry(lambda: use(_builder(source, commit)), named("dataset", source.path), policy)
+        table = datasets.concatenate_datasets([datasets.Dataset.from_file(str(path)) for path in files])
+        table.data.validate(full=True)
+        declared = read_json(info)["splits"][source.split]["num_examples"] if info.exists() else len(table)
+        if len(table) != declared:
+            raise ValueError(f"{len(table)} rows instead of {declared}")
+    except Exception as error:  # of many kinds: Arrow's, of JSON, of the features that a file declares
+        problem = f"{named('dataset', source.path)} is damaged in the cache ({reason(error)})"
+        raise DataError(problem, f"delete {files[0].parent}; the data set is then downloaded again") from error
+    return table
+
+
+def with_builder(source: HubSource, commit: str, policy: RetryPolicy, use: Callable[[Any], T]) -> T:
+    """`use(builder)` for the builder of `datasets` at exactly this commit; every objection in one line."""
+    repository = ask("dataset", source.path, commit, policy)
+    refuse_scripts(repository)
+    return attempt(lambda: use(_builder(source, repository)), source, commit, policy)
+
+
+def attempt(action: Callable[[], T], source: HubSource, commit: str, policy: RetryPolicy) -> T:
+    """The result of `action`, tried again after transient errors; every objection in one line."""
+    try:
+        return retry(action, named("dataset", source.path), policy)
     except MlsgError:
         raise
     except Exception as error:
-        raise _objection(error, source, commit) from error
+        raise objection(error, source, commit) from error
 
 
-def _objection(error: Exception, source: HubSource, commit: str) -> Exception:
+def objection(error: Exception, source: HubSource, commit: str) -> Exception:
     """What the hub or `datasets` objects to, as one line; a bug in mlsg is given back as it is."""
-    objection = user_error(error, "dataset", source.path, commit)
-    if objection is None and not isinstance(error, _OURS):
+    said = user_error(error, "dataset", source.path, commit)
+    if said is None and not isinstance(error, _OURS):
         return unreadable_data_set(error, source.path, source.config, source.split)
-    return objection or error
+    return said or error
 
 
-def _builder(source: HubSource, commit: str) -> Any:
+def _builder(source: HubSource, repository: Repository) -> Any:
     # The prefix keeps a folder of the same name in the current directory from being taken for the data set.
-    builder = libraries.datasets().load_dataset_builder(
-        f"hf://datasets/{source.path}", None if source.config in _UNNAMED else source.config, revision=commit
-    )
-    if builder.hash != commit:  # `datasets` could not reach the hub and took another cached revision
+    path, files = f"hf://datasets/{source.path}", _converted(source, repository)
+    config = None if files or source.config in _UNNAMED else source.config
+    builder = libraries.datasets().load_dataset_builder(path, config, data_files=files, revision=repository.commit)
+    if builder.hash != repository.commit:  # `datasets` could not reach the hub and took another cached revision
         raise ConnectionError("the connection to the hub was lost")
-    reader = type(builder).__module__.rpartition(".")[2]
-    if reader not in _READERS:
-        problem = f"{named('dataset', source.path)} is stored as {reader}"
+    if module(builder) not in _READERS:
+        problem = f"{named('dataset', source.path)} is stored as {module(builder)}"
         raise DataError(problem, f"declare a data set stored as one of: {', '.join(sorted(_READERS))}")
     return builder
 
 
-def _prepared(builder: Any, source: HubSource) -> Any:
-    builder.download_and_prepare()
+def module(builder: Any) -> str:
+    """Which reader of `datasets` a builder is: `parquet`."""
+    return type(builder).__module__.rpartition(".")[2]
+
+
+def _converted(source: HubSource, repository: Repository) -> dict[str, list[str]] | None:
+    """Split -> files of a configuration, where the layout is that of refs/convert/parquet; None where it is another."""
+    known: dict[str, dict[str, list[str]]] = {}
+    for name in () if "README.md" in repository.files else repository.files:
+        if match := _CONVERTED.fullmatch(name):
+            known.setdefault(match["config"], {}).setdefault(match["split"], []).append(name)
+    unnamed = next(iter(known)) if len(known) == 1 else "default"
+    config = unnamed if source.config in _UNNAMED else str(source.config)
+    if known and config not in known:
+        raise DataError(f'{named("dataset", source.path)} has no configuration "{config}"', nearest(config, known))
+    return known.get(config)
+
+
+def _prepared(builder: Any, source: HubSource, commit: str) -> Any:
+    """The table of a split; where the split has files of its own, no other is downloaded."""
+    files, info, folder, mode = builder.config.data_files, builder.info, _own_folder(source, commit), None
+    if source.split in files:
+        mode = "reuse_cache_if_exists" if folder.exists() else None  # a table that lacks a file is written anew
+        builder.config.data_files = type(files)({source.split: files[source.split]})
+        # What the card says of the others is not checked, nor counted as space that is needed.
+        known = info.splits or {}
+        info.splits = type(known)({source.split: known[source.split]}) if source.split in known else None
+        info.download_size = info.dataset_size = info.size_in_bytes = None
+    builder.download_and_prepare(str(folder), download_mode=mode)
     return builder.as_dataset(split=source.split)
 
 
@@ -117,33 +177,6 @@ def _plain_rows(table: Any) -> Iterator[dict[str, Any]]:
     for batch in table.iter(batch_size=_BATCH):
         for values in zip(*batch.values(), strict=True):
             yield dict(zip(batch, values, strict=True))
-
-
-def _opened(source: HubSource, commit: str, policy: RetryPolicy) -> Any:
-    return _with_builder(source, commit, policy, lambda builder: builder.as_streaming_dataset(split=source.split))
-
-
-def _unbroken(stream: Any, source: HubSource, commit: str, policy: RetryPolicy) -> Iterator[Mapping[str, Any]]:
-    state, since, failures, checked = None, 0, 0, False  # the saved position, and the rows delivered since
-    while True:
-        try:
-            if state is not None:
-                stream.load_state_dict(state)
-            for row in islice(stream, since, None):
-                if not checked:
-                    check_columns(row, source)
-                    checked = True
-                since, failures = since + 1, 0
-                if since == _SAVE_EVERY:
-                    state, since = stream.state_dict(), 0
-                yield row
-            return
-        except Exception as error:
-            if not is_transient(error):
-                raise _objection(error, source, commit) from error
-            failures += 1
-            wait_or_give_up(failures, error, named("dataset", source.path), policy)
-        stream = _opened(source, commit, policy)
 
 
 def _table_folder(source: HubSource, commit: str) -> Path | None:
@@ -155,7 +188,7 @@ def _table_folder(source: HubSource, commit: str) -> Path | None:
         for path in libraries.datasets_cache().glob(f"{glob.escape(prefix)}*/*/*/{commit}/")
         if _plain(path.parts[-4].removeprefix(prefix)) == _plain(name)
     }
-    if source.config not in _UNNAMED:
+    if source.config not in _UNNAMED or not found:
         return found.get(str(source.config))
     default = _default_configuration(source.path, commit)
     if default or "default" in found:
@@ -165,15 +198,16 @@ def _table_folder(source: HubSource, commit: str) -> Path | None:
 
 
 def _default_configuration(path: str, commit: str) -> str:
-    """The configuration that the data set's card makes the default one, or "" where it declares none."""
+    """The configuration that the data set's card makes the default one, or "". Raises DataError for a damaged card."""
     card = repository_folder("dataset", path) / "snapshots" / commit / "README.md"
     if not card.is_file():
         return ""
     try:
         declared = libraries.hub().metadata_load(card) or {}
-    except Exception:  # of the YAML library, which is not ours to import; `datasets` says so when it is asked
-        return ""
-    configurations = declared.get("configs") or []
+        configurations = [dict(entry) for entry in declared.get("configs") or []]
+    except Exception as error:  # of the YAML library too, which is not ours to import
+        problem = f"{named('dataset', path)} cannot be read: its card {card} is damaged ({reason(error)})"
+        raise DataError(problem, f"delete {repository_folder('dataset', path)}, or declare another data set") from error
     for entry in configurations:
         if len(configurations) == 1 or entry.get("default") or entry.get("config_name") == "default":
             return str(entry.get("config_name", "default"))

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from mlsg.errors import ModelError
 from mlsg.hub import libraries
-from mlsg.hub.errors import named, reworded
+from mlsg.hub.errors import named, reason, reworded
 from mlsg.hub.retry import RetryPolicy, retry
 from mlsg.hub.revisions import ask, repository_folder
 
@@ -21,15 +21,20 @@ _OTHER_FORMATS = {"onnx", "openvino", "coreml", "tf_model", "flax_model", ".git"
 
 
 def cached_model(repo: str, commit: str) -> Path | None:
-    """The folder of a model that is whole in the cache, or None."""
+    """The folder of a model that is whole in the cache, or None. Raises ModelError for a damaged index of weights."""
     folder = repository_folder("model", repo) / "snapshots" / commit
     if not (folder / "config.json").is_file() and not (folder / "modules.json").is_file():
         return None
     files = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
     indexed = set()
     for index in (name for name in files if name.endswith(_INDEX)):
-        shards = json.loads((folder / index).read_text(encoding="utf-8"))["weight_map"].values()
-        indexed |= {str(PurePosixPath(index).with_name(shard)) for shard in shards}
+        try:
+            shards = json.loads((folder / index).read_text(encoding="utf-8"))["weight_map"].values()
+            indexed |= {str(PurePosixPath(index).with_name(shard)) for shard in shards}
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            problem = f"{named('model', repo)} is damaged in the cache ({index}: {reason(error)})"
+            remedy = f"delete {repository_folder('model', repo)}; the model is then downloaded again"
+            raise ModelError(problem, remedy) from None
     weights = {name for name in files if _WEIGHTS.fullmatch(PurePosixPath(name).name)}
     return folder if weights and indexed <= weights else None
 

@@ -45,10 +45,15 @@ class FilterCounts:
     found: Counter[str] = field(default_factory=Counter)
 
 
-def filter_texts(line_filter: LineFilter, texts: Iterable[str], counts: FilterCounts) -> Iterator[Sequence[bytes]]:
-    """Yield the kept lines in UTF-8, in batches, with flat memory; `counts` are up to date at each batch."""
+def filter_texts(
+    line_filter: LineFilter, texts: Iterable[str], counts: FilterCounts, characters: int | None = None
+) -> Iterator[Sequence[bytes]]:
+    """Yield the kept lines in UTF-8, in batches, with flat memory; `counts` are up to date at each batch.
+
+    `characters`: of a batch, where the caller may need no more than a few.
+    """
     seen = SeenTexts()
-    for batch in batches(texts):
+    for batch in batches(texts, characters):
         lines = batch.split("\n") if line_filter.stored else normalise_lines(batch)
         encoded = [line.encode() for line in lines]
         counts.read += len(lines)
@@ -86,14 +91,14 @@ def _reasons(lines: Sequence[str], encoded: Sequence[bytes], line_filter: LineFi
     ]
 
 
-def batches(texts: Iterable[str]) -> Iterator[str]:
+def batches(texts: Iterable[str], characters: int | None = None) -> Iterator[str]:
     """Join texts to batches, a line each; a line break within a text becomes a space, as it does in stored form."""
     batch: list[str] = []
-    size = 0
+    size, most = 0, min(_BATCH, characters or _BATCH)
     for text in texts:
         batch.append(text)
         size += len(text)
-        if size >= _BATCH:
+        if size >= most:
             yield _joined(batch)
             batch, size = [], 0
     if batch:

@@ -11,7 +11,8 @@ Sentences of a long stream of documents are written down in shards, so that a ki
     <folder>/complete.json   written once the stream has ended: how many documents it had
 
 A shard is moved to its place when it is whole. What is read back does not depend on how often the run was stopped.
-Going on asks the stream for the finished documents again and skips them; once the stream has ended it is not asked.
+Going on leaves out the finished documents: a stream that can `skip` does so, of another they are read again; once the
+stream has ended it is not asked.
 """
 
 from __future__ import annotations
@@ -47,29 +48,46 @@ def split(document: str, lang: str) -> Iterator[str]:
                 yield from _cut(stripped)
 
 
-def write_shards(documents: Iterator[str], sentences_of: Callable[[str], Iterable[str]], folder: Path) -> Iterator[int]:
+def write_shards(
+    documents: Iterator[str], sentences_of: Callable[[str], Iterable[str]], folder: Path, size: int = 0
+) -> Iterator[int]:
     """Write the shards that are missing; yields the number of documents done, at the start and after each shard.
 
-    `sentences_of` gives the sentences of a document; none may hold a line break.
+    `sentences_of` gives the sentences of a document; none may hold a line break. `size`: documents a shard.
     """
+    size = size or DOCUMENTS_A_SHARD
     folder.mkdir(exist_ok=True)
-    complete = folder / _COMPLETE
-    if complete.exists():
-        yield read_json(complete)["documents"]
+    if has_ended(folder):
+        yield read_json(folder / _COMPLETE)["documents"]
         return
     shard = len(_finished(folder))
-    done = sum(1 for _ in islice(documents, shard * DOCUMENTS_A_SHARD))
+    skip: Callable[[int], int] | None = getattr(documents, "skip", None)
+    done = skip(shard * size) if skip else sum(1 for _ in islice(documents, shard * size))
     yield done
-    while taken := list(islice(documents, DOCUMENTS_A_SHARD)):
+    while taken := list(islice(documents, size)):
         _write(folder / f"{shard:05}.txt", (sentence for document in taken for sentence in sentences_of(document)))
         shard, done = shard + 1, done + len(taken)
         yield done
-    write_atomically(complete, f'{{"documents": {done}}}\n')
+    write_atomically(folder / _COMPLETE, f'{{"documents": {done}}}\n')
+
+
+def has_ended(folder: Path) -> bool:
+    """Whether the stream has ended, so that it is not asked again."""
+    return (folder / _COMPLETE).exists()
 
 
 def read_shards(folder: Path) -> Iterator[str]:
     """Yield the sentences of all shards in their order."""
     return chain.from_iterable(map(stored_lines, _finished(folder)))
+
+
+def read_while_written(written: Iterator[int], folder: Path) -> Iterator[str]:
+    """Yield the sentences of `write_shards(...)` shard by shard; none is written before it is needed."""
+    read = 0
+    for _ in written:
+        while (path := folder / f"{read:05}.txt").exists():
+            yield from stored_lines(path)
+            read += 1
 
 
 def stored_lines(path: Path) -> Iterator[str]:

@@ -75,9 +75,10 @@ def server() -> Iterator[HubServer]:
 
 @pytest.fixture
 def quiet_server(server: HubServer) -> Iterator[HubServer]:
-    """The module's server with an empty log and no faults left over."""
+    """The module's server with an empty log, nothing sent yet and no faults left over."""
     server.faults.clear()
     server.log.clear()
+    server.sent = 0
     yield server
     server.faults.clear()
 

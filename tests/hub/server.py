@@ -1,7 +1,8 @@
 """A small Hugging Face hub on loopback: real HTTP, as much of the API as the hub's libraries ask for.
 
-Repositories hold commits (path -> bytes) and branches. Every request is logged; faults can be ordered: a status, a body
-that breaks off, a lack of permission. Not here: uploads, Xet, redirects to a content network.
+Repositories hold commits (path -> bytes) and branches. Every request is logged and the sent bytes of files are counted;
+faults can be ordered: a status, a body that breaks off, a lack of permission. Not here: uploads, Xet, redirects to a
+content network.
 """
 
 from __future__ import annotations
@@ -41,12 +42,13 @@ class Repository:
 
 @dataclass
 class Fault:
-    """For the next `times` requests whose `METHOD /path` matches: answer `status`, or break off after `bytes`."""
+    """For the next `times` requests whose `METHOD /path` matches: answer `status`, or break off after `after_bytes`."""
 
     matching: str
     times: int = 1
     status: int | None = None
     after_bytes: int | None = None
+    headers: Mapping[str, str] = field(default_factory=lambda: {"X-Error-Message": "ordered fault"})
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class HubServer(ThreadingHTTPServer):
         self.moved: dict[str, str] = {}
         self.faults: list[Fault] = []
         self.log: list[Request] = []
+        self.sent = 0
         self.lock = threading.Lock()
         self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
 
@@ -139,7 +142,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.log.append(request)
         fault = self.server.next_fault(request)
         if fault is not None and fault.status is not None:
-            self._send(fault.status, b"", {"X-Error-Message": "ordered fault"})
+            self._send(fault.status, b"", fault.headers)
             return
         try:
             status, content, headers = self._route(body)
@@ -226,6 +229,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "HEAD":
             return
+        if "/resolve/" in self.path:
+            with self.server.lock:
+                self.server.sent += len(content)
         self.wfile.write(content if after_bytes is None else content[:after_bytes])
         if after_bytes is not None:
             self.close_connection = True

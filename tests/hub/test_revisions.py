@@ -70,11 +70,30 @@ def test_entries_of_others_are_kept(tmp_path: Path) -> None:
     assert revisions.recorded(tmp_path, "model", "owner/y", "main") is None
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"dataset": 3}', "\0\1"])
+DAMAGED = ["{", "[]", '{"dataset": 3}', "\0\1", '{"dataset": {"owner/x": 3}}', '{"dataset": {"owner/x": {"main": 5}}}']
+DAMAGED += ['{"dataset": {"owner/x": {"main": "../../etc"}}}', "[" * 99999]
+
+
+@pytest.mark.parametrize("text", DAMAGED)
 def test_a_damaged_record_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "revisions.json").write_text(text)
     with pytest.raises(SettingError, match=r"revisions\.json is damaged; delete it"):
         revisions.recorded(tmp_path, "dataset", "owner/x", "main")
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"main", b"../../../etc/passwd", b"f" * 39, b"f" * 9999])
+def test_a_damaged_ref_of_the_cache_is_written_anew(
+    server: HubServer, start_worker: StartWorker, tmp_path: Path, content: bytes
+) -> None:
+    commit = server.dataset("owner/ref").commit(plain_parquet())
+    ref = tmp_path / "hub/datasets--owner--ref/refs/main"
+    ref.parent.mkdir(parents=True)
+    ref.write_bytes(content)
+    reply = start_worker(tmp_path, offline=True).rows("owner/ref")
+    assert reply.error == "HubUnreachableError" and "connect to the network once" in reply.text
+    assert start_worker(tmp_path).rows("owner/ref").value == list(PAIRS)
+    assert ref.read_text() == commit
+    assert start_worker(tmp_path, offline=True).rows("owner/ref").value == list(PAIRS)
 
 
 def test_a_workspace_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -120,6 +120,24 @@ def test_half_a_snapshot_is_not_taken_for_a_whole_one(quiet_server: HubServer, o
 
 
 @pytest.mark.parametrize(
+    "index",
+    [b"", b"{", b"[]", b"3", b'{"weight_map": 3}', b'{"weight_map": ["a"]}', b'{"weight_map": {"a": 3}}', b"\xff\x00",
+     b'{"weight_map": {"a": ""}}', b'{"weight_map": {"a": "x/../../y"}}', b"{}", b"[" * 99999],
+)  # fmt: skip
+def test_a_damaged_index_of_weights_in_the_cache_is_one_line(
+    start_worker: StartWorker, tmp_path: Path, index: bytes
+) -> None:
+    folder = tmp_path / "hub/models--owner--sharded/snapshots" / ("c" * 40)
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(CONFIG)
+    (folder / "model-00001-of-00001.safetensors").write_bytes(b"")
+    (folder / "model.safetensors.index.json").write_bytes(index)
+    reply = start_worker(tmp_path, offline=True).call("snapshot", repo="owner/sharded", revision="c" * 40)
+    assert reply.error == "ModelError" and "owner/sharded is damaged in the cache" in reply.text
+    assert f"delete {tmp_path / 'hub/models--owner--sharded'}; the model is then downloaded again" in reply.text
+
+
+@pytest.mark.parametrize(
     ("name", "files", "says"),
     [
         (

@@ -14,11 +14,12 @@ import socket
 import sys
 import time
 import traceback
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from mlsg.errors import MlsgError
-from mlsg.hub import Hub
+from mlsg.hub import Hub, RowStream, Sample
 from mlsg.hub.retry import RetryPolicy
 
 
@@ -31,13 +32,18 @@ def answer(request: dict[str, Any]) -> object:
 
     workspace = request.pop("workspace", None)
     hub = Hub(Path(workspace) if workspace else None, RetryPolicy(tries=request.pop("tries", 3)))
-    call, take = request.pop("call"), request.pop("take", None)
+    call, take, skip, sample = (request.pop(name, None) for name in ("call", "take", "skip", "sample"))
     if "source" in request:
         table = request.pop("source")
         source = HubSource(**{**table, "columns": tuple(table.get("columns", ()))})
-        result = getattr(hub, call)(source)
+        result = hub.stream(source, Sample(**sample)) if sample else getattr(hub, call)(source)
     else:
         result = getattr(hub, call)(**request)
+    if skip is not None or sample:
+        assert isinstance(result, RowStream)
+        skipped = result.skip(skip or 0)
+        rows = list(itertools.islice(result, take))
+        return {"skipped": skipped, "rows": rows, "taken": [asdict(taken) for taken in result.taken if taken.rows]}
     if call in ("rows", "stream"):
         return list(itertools.islice(result, take))
     return str(result) if isinstance(result, Path) else result
