@@ -82,11 +82,16 @@ def _evaluation_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     if found:
         shares = [f"{name} {counts['found']:,} of {counts['sentences']:,}" for name, counts in found.items()]
         rows.append((f"found and {outcome}", "; ".join(shares)))
+    near = [f"{name} {counts['near']:,}" for name, counts in facts["evaluation"].items() if counts.get("near")]
+    if near:
+        rows.append(("nearly found and dropped", "; ".join(near)))
     missing = facts["not_checked"]
     if missing:
         named, others = list(missing)[:_NAMED_SETS], len(missing) - _NAMED_SETS
         names = ", ".join(named) + (f" and {others} more, which artefact.json names" if others > 0 else "")
         rows.append(("sets not checked", f"{names} ({next(iter(missing.values()))})"))
+    if facts["compared_later"]:
+        rows.append(("compared when evaluated", f"{len(facts['compared_later'])} sets of other languages on the hub"))
     return rows
 
 

@@ -1,8 +1,8 @@
 """One written form for one text.
 
 `normalise` is the form in which sentences are stored, trained on and compared for repetitions: NFC, control and format
-characters out, every run of white space one space, stripped. `match_form` is the form in which they are compared with
-evaluation sentences: the same, case-folded.
+characters out, every run of white space one space, stripped. With evaluation sentences they are compared in the form of
+`mlsg.text.matching`.
 
 What stays of the format characters: those that are visible (the Arabic number signs and their kin) and those that
 shape words, which are the Mongolian vowel separator, the zero-width joiner and non-joiner after a character of a script
@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
 
 # Cc and Cf but for the exceptions above, and lone surrogates, which no UTF-8 file can hold. White space is not in it.
 _REMOVED = re.compile(
@@ -31,11 +30,6 @@ _EMOJI = "\u2190-\u2bff\U0001f000-\U0001faff"
 _IDLE_JOINERS = re.compile(
     f"(?<![{_SHAPED}])\u200c|(?<![{_SHAPED}{_EMOJI}\ufe0f])\u200d|(?<=[{_EMOJI}\ufe0f])\u200d(?![{_EMOJI}])"
 )
-
-
-# Where folding case is more than `casefold`: iota below (it folds to a letter, so its place among the marks counts),
-# and joiners, whose neighbours may have changed.
-_FOLDED_BY_ONE = re.compile("[\u0345\u1f80-\u1fff\u200c\u200d]")
 
 
 def normalise(text: str) -> str:
@@ -62,25 +56,3 @@ def normalise_lines(text: str) -> list[str]:
         line.strip(" ") if line.isprintable() and "  " not in line else normalise(line)
         for line in unicodedata.normalize("NFC", text).split("\n")
     ]
-
-
-def match_form(text: str) -> str:
-    """Return the form that is compared with evaluation sentences: `" The  Cat"` -> `"the cat"`."""
-    text = normalise(text)
-    if text.isascii():
-        return text.lower()
-    # Decomposed first, so that canonically equal texts stay equal (Unicode 3.13, D145).
-    return normalise(unicodedata.normalize("NFD", text).casefold())
-
-
-def match_forms(stored: Sequence[str]) -> list[str]:
-    """Return the `match_form` of each of several stored forms, several times as fast."""
-    if not stored:
-        return []
-    text = "\n".join(stored)
-    forms = unicodedata.normalize("NFC", text.casefold()).split("\n")
-    if _FOLDED_BY_ONE.search(text):
-        return [
-            match_form(line) if _FOLDED_BY_ONE.search(line) else form for line, form in zip(stored, forms, strict=True)
-        ]
-    return forms
