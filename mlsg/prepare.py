@@ -256,15 +256,15 @@ def _facts(job: _PrepareJob, counts: FilterCounts, size: int) -> dict[str, Any]:
 def _compared(job: _PrepareJob, evaluation: EvaluationSentences, near: EvaluationSentences) -> dict[str, Any]:
     """Of each set what was found of it, and which bytes of the set these are."""
     kept = "kept" if job.corpus.transductive else "dropped"
-    texts = {each.pair_set.name: each.text for each in job.located}
-    nearly = {name: {"near": each.lines} for name, each in near.counts().items()}
-    return {
-        name: {
-            "sentences": each.sentences, "found": each.found, "kept": 0, "dropped": 0, kept: each.lines,
-            **nearly.get(name, {}), "fingerprint": texts[name],
-        }
-        for name, each in evaluation.counts().items()
-    }  # fmt: skip
+    found, nearly = evaluation.counts(), near.counts()
+    table: dict[str, Any] = {}
+    for name, text in ((each.pair_set.name, each.text) for each in job.located if each.pair_set.name in found):
+        lines, held, sentences = found[name]
+        table[name] = {"sentences": sentences, "found": held, "kept": 0, "dropped": 0, kept: lines}
+        if name in nearly:
+            table[name]["near"] = nearly[name].lines
+        table[name]["fingerprint"] = text
+    return table
 
 
 def _nothing_kept(job: _PrepareJob, counts: FilterCounts) -> DataError:

@@ -366,14 +366,14 @@ def test_nothing_kept_is_an_error_and_publishes_nothing(
     (tmp_path / "a.txt").write_text(content)
     with pytest.raises(DataError, match=said):
         _prepare(workspace, langs, tmp_path / "a.txt")
-    assert workspace.artefacts() == []
+    assert workspace.artefacts("sentences") == []
 
 
 def test_a_fault_in_the_text_publishes_nothing(workspace: Workspace, langs: Path, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"A good sentence.\n" * 9000 + b"\xff\n")
     with pytest.raises(DataError, match=r"a\.txt, line 9001"):
         _prepare(workspace, langs, tmp_path / "a.txt")
-    assert workspace.artefacts() == []
+    assert workspace.artefacts("sentences") == []
 
 
 def test_wrong_settings_are_said(workspace: Workspace, langs: Path) -> None:
@@ -480,7 +480,7 @@ def test_killed_and_gone_on_ends_with_the_same_bytes(
     command = [sys.executable, "-c", _KILLED, str(langs), str(root), str(last), kind]
     ended = subprocess.run(command, check=False, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])})
     assert ended.returncode == -signal.SIGKILL
-    assert Workspace(root).artefacts() == []
+    assert Workspace(root).artefacts("sentences") == []
     assert len(list(root.glob("sentences/.*.partial/scratch/shards/*.txt"))) == finished
     whole = _prepare(Workspace(tmp_path / "whole"), langs, corpus="documents", limit=60)
     monkeypatch.setattr(split_module, "DOCUMENTS_A_SHARD", 7)

@@ -100,7 +100,7 @@ class Workspace:
         for artefact in self.artefacts():
             for name in (artefact.key, *(entry["sha256"] for entry in artefact.manifest["files"].values())):
                 by_key.setdefault(name, []).append(artefact)
-        waiting = [artefact.key for role in self._last() if (artefact := self.last(role))]
+        waiting = [last.key for role in self._last() if (last := self.last(role))]
         seen: set[str] = set()
         while waiting:
             for artefact in by_key.get(waiting.pop(), ()):

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from mlsg.text.matching import match_form, near_form
+from mlsg.text.matching import match_forms, near_form
+from mlsg.text.normalise import normalise_lines
 
 
 class SetCounts(NamedTuple):
@@ -36,7 +37,8 @@ class EvaluationSentences:
 
     def add(self, name: str, sentences: Iterable[str]) -> None:
         """Take in the sentences of a set."""
-        self.add_forms((name,), {match_form(sentence) for sentence in sentences})
+        one_line = (sentence.replace("\n", " ") for sentence in sentences)
+        self.add_forms((name,), match_forms(normalise_lines("\n".join(one_line))))
 
     def add_forms(self, names: tuple[str, ...], forms: Iterable[str]) -> None:
         """Take in the match forms of sentences that all of these sets have; of other sets they may be sentences too."""

@@ -290,7 +290,7 @@ def test_the_key_follows_the_text_and_not_what_it_was_compared_with(
     first = trained(workspace, catalog, wanted, before)
     later = text_of({"pairs.xx": {"kept": 0, "dropped": 0, "fingerprint": "ab"}})
     assert later.key != before.key
-    monkeypatch.setattr("mlsg.train.stage.make_encoder", None)
+    monkeypatch.setattr(stage, "make_encoder", None)
     assert trained(workspace, catalog, wanted, later) == first
     context = context_of(workspace, catalog)
     others = [text_of({}, TEXT[1:]), text_of({}, corpus="other"), text_of({}, transductive=["stsb"])]
