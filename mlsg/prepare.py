@@ -3,21 +3,25 @@
     sentences/<lang>-<corpus>-<key>/sentences.txt    one sentence a line, UTF-8, LF, in the order of the source
 
 Every line is put into its stored form; then the first of these reasons drops it: empty, too_short, too_long,
-no_letters, evaluation (it is a sentence of an evaluation set of this language; a corpus declared transductive holds
-them on purpose and keeps them) and duplicate (a corpus of repetitions keeps them). Where a limit is set, a sample of
-what is left is taken; of a corpus that is streamed from the hub no more is read than it needs (`mlsg.hub.stream`).
-What is not done: no near-duplicates are found, and no language is identified.
+no_letters, evaluation (it is a sentence of an evaluation set, in `mlsg.text.matching`'s form; a corpus declared
+transductive holds them on purpose and keeps them), near_evaluation (on demand: only white space or final punctuation
+differs) and duplicate (a corpus of repetitions keeps them). Where a limit is set, a sample of what is left is taken;
+of a corpus that is streamed from the hub no more is read than it needs (`mlsg.hub.stream`).
+What is not done: no other near-duplicates are found, and no language is identified.
 
-The facts of the artefact say how many lines were read, kept and dropped for which reason; for each evaluation set how
-many of its sentences the source held, and how many lines of them were dropped or kept; which sets could not be checked.
+The text is compared with the sets of all languages that have their files here, and with those of its own language that
+are on the hub; what else is on the hub is compared when it is evaluated (`mlsg.evaluate.leakage`), so that no download
+of that time changes the text. The facts of the artefact say how many lines were read, kept and dropped for which
+reason; for each evaluation set how many of its sentences the source held, and how many lines of them were dropped or
+kept; which sets could not be checked, and which are compared later.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,17 +31,20 @@ from numpy.typing import NDArray
 
 from mlsg import console
 from mlsg.cache.artefact import Artefact, Request
-from mlsg.config.catalog import Corpus
+from mlsg.config.catalog import Corpus, PairSet
 from mlsg.config.recipes import PrepareSettings, Recipe
 from mlsg.config.settings import table_of
 from mlsg.context import Context
+from mlsg.data.comparison import evaluation_sentences
 from mlsg.data.corpora import StreamedTexts, stream_corpus
-from mlsg.data.pairs import LocatedSet, MissingSet, locate_set, read_pairs
+from mlsg.data.pairs import LocatedSet, MissingSet, locate_set
 from mlsg.data.sources import AS_NAMED, Reading, fingerprint_sources, stream_sources
 from mlsg.errors import DataError, SettingError
-from mlsg.hub import Hub, RowStream
-from mlsg.text.filter import EvaluationSentences, FilterCounts, LineFilter, batches, filter_texts
-from mlsg.text.normalise import match_forms, normalise
+from mlsg.hub import RowStream
+from mlsg.text.evaluation import EvaluationSentences
+from mlsg.text.filter import FilterCounts, LineFilter, batches, filter_texts
+from mlsg.text.matching import match_forms
+from mlsg.text.normalise import normalise
 from mlsg.text.split import has_ended, read_shards, read_while_written, split, splitter, stored_lines, write_shards
 
 STAGE = "sentences"
@@ -55,7 +62,8 @@ class _PrepareJob:
     texts: Iterator[str]
     located: Sequence[LocatedSet]
     missing: Mapping[str, str]
-    hub: Hub
+    later: Sequence[str]
+    context: Context
 
     @property
     def rows_at_once(self) -> int:
@@ -79,7 +87,7 @@ class _PrepareJob:
             "repetitions": self.corpus.repetitions,
             "transductive": list(self.corpus.transductive),
         }
-        sets = {f"set {each.pair_set.name}": each.fingerprint for each in self.located}
+        sets = {f"set {each.pair_set.name}": each.text for each in self.located}
         tools = {"splitter": splitter()} if self.corpus.documents else {}
         return Request(
             stage=STAGE,
@@ -108,6 +116,8 @@ def prepare(
     if settings.min_chars > settings.max_chars:
         problem = f"prepare.min_chars is {settings.min_chars} and prepare.max_chars {settings.max_chars}"
         raise SettingError(problem, "let the first be the smaller")
+    if settings.drop_near and not settings.drop_evaluation:
+        raise SettingError("prepare.drop_near without prepare.drop_evaluation", "set both, or neither")
     catalog, data_root, hub = context.catalog, context.data_root, context.hub
     language = catalog.language(settings.lang)
     if sources:
@@ -119,18 +129,26 @@ def prepare(
         fingerprint, texts = stream_corpus(corpus, data_root, hub, settings.limit, settings.seed)
         fingerprints = {"corpus": fingerprint}
     sets = catalog.all_sets() if settings.drop_evaluation else []
-    # Whether `mlsg eval` takes a set or not.
-    wanted = [each for each in sets if settings.lang in each.languages and each.split != "train"]
-    found = [locate_set(each, data_root, hub) for each in wanted]
+    # Whether `mlsg eval` takes a set by default or not; those of the text's language first.
+    wanted = [each for each in sets if each.split != "train"]
+    wanted.sort(key=lambda each: settings.lang not in each.languages)
+    found = [_locate(each, settings.lang, context) for each in wanted]
     located = [each for each in found if isinstance(each, LocatedSet)]
     missing = {each.pair_set.name: _reason(each, data_root) for each in found if isinstance(each, MissingSet)}
-    job = _PrepareJob(settings, corpus, fingerprints, texts, located, missing, hub)
+    later = [each.name for each in found if isinstance(each, PairSet)]
+    job = _PrepareJob(settings, corpus, fingerprints, texts, located, missing, later, context)
     return context.workspace.build(job.request, partial(_build, job), recipe=table_of(recipe))
 
 
 def sentences_file(artefact: Artefact) -> Path:
     """Return the file of sentences, one a line."""
     return artefact.folder / FILE
+
+
+def text_sha256(artefact: Artefact) -> str:
+    """Return what identifies the sentences to all that is made of them, whatever they were compared with."""
+    sha256: str = artefact.manifest["files"][FILE]["sha256"]
+    return sha256
 
 
 def stream_sentences(artefact: Artefact) -> Iterator[str]:
@@ -152,6 +170,24 @@ def sample_rows(total: int, size: int, seed: int) -> NDArray[np.int64]:
     return np.sort(np.argsort(draws, kind="stable")[:size])
 
 
+def count_forms(path: Path, forms: Set[str]) -> Counter[str]:
+    """Return how often a file of sentences holds each of the evaluation sentences that has one of these match forms."""
+    count = Counter[str]()
+    for batch in batches(stored_lines(path)):
+        count.update(form for form in match_forms(batch.split("\n")) if form in forms)
+    return count
+
+
+def _locate(pair_set: PairSet, lang: str, context: Context) -> LocatedSet | MissingSet | PairSet:
+    """Where a set is; itself, where it is of another language and on the hub."""
+    if lang in pair_set.languages or pair_set.hub is None:
+        return locate_set(pair_set, context.data_root, context.hub)
+    found = locate_set(replace(pair_set, hub=None), context.data_root, context.hub)
+    if isinstance(found, LocatedSet):
+        return found
+    return pair_set
+
+
 def _reason(missing: MissingSet, data_root: Path | None) -> str:
     """Return why a set is missing, without the paths of this machine, which an artefact does not hold."""
     reason = missing.why.replace(str(data_root), "--data-root")
@@ -159,10 +195,17 @@ def _reason(missing: MissingSet, data_root: Path | None) -> str:
 
 
 def _build(job: _PrepareJob, folder: Path, scratch: Path) -> Mapping[str, Any]:
-    evaluation = _evaluation_sentences(job)
-    settings, documents = job.settings, job.corpus.documents
-    forms = frozenset[str]() if job.corpus.transductive else evaluation.forms
-    line_filter = LineFilter(settings.min_chars, settings.max_chars, forms, job.corpus.repetitions, stored=documents)
+    evaluation, unreadable = evaluation_sentences(job.located, job.context.workspace, job.context.hub)
+    settings, documents, kept = job.settings, job.corpus.documents, bool(job.corpus.transductive)
+    near = EvaluationSentences() if kept or not settings.drop_near else evaluation.near()
+    line_filter = LineFilter(
+        settings.min_chars,
+        settings.max_chars,
+        frozenset() if kept else evaluation.forms,
+        job.corpus.repetitions,
+        stored=documents,
+        near=near.forms,
+    )
     texts = _split(job, scratch / "shards") if documents else job.texts
     counts = FilterCounts()
     unsampled = scratch / "unsampled.txt"
@@ -179,29 +222,13 @@ def _build(job: _PrepareJob, folder: Path, scratch: Path) -> Mapping[str, Any]:
     if not counts.kept:
         raise _nothing_kept(job, counts)
     size = _sample(unsampled, folder / FILE, counts.kept, settings)
-    evaluation.found(_count(folder / FILE, evaluation.forms) if job.corpus.transductive else counts.found)
-    facts = _facts(job, evaluation, counts, size)
+    evaluation.found(count_forms(folder / FILE, evaluation.forms) if kept else counts.found)
+    near.found(counts.near)
+    compared = {"evaluation": _compared(job, evaluation, near), "not_checked": {**job.missing, **unreadable}}
+    facts = {**_facts(job, counts, size), **compared, "compared_later": list(job.later)}
     if enough and job.opened and not has_ended(scratch / "shards"):
         facts["read_rows"] = [asdict(taken) for taken in job.opened.taken if taken.rows]
     return facts
-
-
-def _count(path: Path, forms: frozenset[str]) -> Counter[str]:
-    """Return how often a file of sentences holds each of the evaluation sentences."""
-    count = Counter[str]()
-    for batch in batches(stored_lines(path)):
-        count.update(form for form in match_forms(batch.split("\n")) if form in forms)
-    return count
-
-
-def _evaluation_sentences(job: _PrepareJob) -> EvaluationSentences:
-    sentences = EvaluationSentences()
-    for located in job.located:
-        pairs = read_pairs(located, job.hub)
-        for lang, side in zip(located.pair_set.languages, (pairs.first, pairs.second), strict=True):
-            if lang == job.settings.lang:
-                sentences.add(pairs.name, side)
-    return sentences
 
 
 def _split(job: _PrepareJob, shards: Path) -> Iterator[str]:
@@ -236,8 +263,7 @@ def _sample(unsampled: Path, target: Path, total: int, settings: PrepareSettings
     return settings.limit
 
 
-def _facts(job: _PrepareJob, evaluation: EvaluationSentences, counts: FilterCounts, size: int) -> dict[str, Any]:
-    kept = "kept" if job.corpus.transductive else "dropped"
+def _facts(job: _PrepareJob, counts: FilterCounts, size: int) -> dict[str, Any]:
     return {
         "lang": job.settings.lang,
         "corpus": job.corpus.name,
@@ -249,12 +275,21 @@ def _facts(job: _PrepareJob, evaluation: EvaluationSentences, counts: FilterCoun
         "dropped": {reason: counts.dropped[reason] for reason in sorted(counts.dropped)},
         "not_sampled": counts.kept - size,
         "checked": job.settings.drop_evaluation,
-        "evaluation": {
-            name: {"sentences": each.sentences, "found": each.found, "kept": 0, "dropped": 0, kept: each.lines}
-            for name, each in evaluation.counts().items()
-        },
-        "not_checked": dict(job.missing),
     }
+
+
+def _compared(job: _PrepareJob, evaluation: EvaluationSentences, near: EvaluationSentences) -> dict[str, Any]:
+    """Of each set what was found of it, and which bytes of the set these are."""
+    kept = "kept" if job.corpus.transductive else "dropped"
+    found, nearly = evaluation.counts(), near.counts()
+    table: dict[str, Any] = {}
+    for name, text in ((each.pair_set.name, each.text) for each in job.located if each.pair_set.name in found):
+        lines, held, sentences = found[name]
+        table[name] = {"sentences": sentences, "found": held, "kept": 0, "dropped": 0, kept: lines}
+        if name in nearly:
+            table[name]["near"] = nearly[name].lines
+        table[name]["fingerprint"] = text
+    return table
 
 
 def _nothing_kept(job: _PrepareJob, counts: FilterCounts) -> DataError:
@@ -263,4 +298,6 @@ def _nothing_kept(job: _PrepareJob, counts: FilterCounts) -> DataError:
         return DataError(f"{where} holds no text", "name another corpus or file")
     reasons = ", ".join(f"{counts.dropped[reason]} {reason.replace('_', ' ')}" for reason in sorted(counts.dropped))
     remedy = "look at the text, or change --set prepare.min_chars or prepare.max_chars"
+    if counts.found:
+        remedy = "give text without evaluation sentences, or keep them: --set prepare.drop_evaluation=false"
     return DataError(f"none of the {counts.read} lines of {where} is left ({reasons})", remedy)

@@ -18,8 +18,10 @@ from mlsg.cache.artefact import Artefact
 from mlsg.cache.workspace import Workspace
 from mlsg.config.catalog import load_catalog
 from mlsg.config.recipes import load_recipe
+from mlsg.data.pairs import LocatedSet, locate_set, read_pairs
 from mlsg.errors import DataError, SettingError
-from mlsg.prepare import prepare, sentences_file, stream_sentences
+from mlsg.hub import Hub
+from mlsg.prepare import prepare, sentences_file, stream_sentences, text_sha256
 from mlsg.report.output import summary_rows
 from mlsg.text import split as split_module
 from tests.contexts import context_of
@@ -103,6 +105,10 @@ def _prepare(workspace: Workspace, langs: Path, *sources: Path, column: str = "t
     return prepare(recipe, context_of(workspace, catalog), sources=sources, column=column)
 
 
+def _counts(compared: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in compared.items() if name != "fingerprint"}
+
+
 def _state(folder: Path) -> dict[str, tuple[bytes, int]]:
     return {str(path): (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.rglob("*") if path.is_file()}
 
@@ -113,29 +119,29 @@ def test_each_line_is_dropped_for_the_first_reason(workspace: Workspace, langs: 
         "The first sentence.",
         "the first sentence.",
         "A train sentence here.",
-        "An English sentence.",
         "The last sentence.",
     ]
     assert artefact.facts["read"] == 14
-    assert artefact.facts["kept"] == 5
+    assert artefact.facts["kept"] == 4
     assert artefact.facts["dropped"] == {
         "duplicate": 1,
         "empty": 1,
-        "evaluation": 4,
+        "evaluation": 5,
         "no_letters": 1,
         "too_long": 1,
         "too_short": 1,
     }
 
 
-def test_sets_are_counted_by_language_split_and_column(workspace: Workspace, langs: Path) -> None:
+def test_sets_are_counted_by_split_with_both_columns(workspace: Workspace, langs: Path) -> None:
     facts = _prepare(workspace, langs).facts
-    assert facts["evaluation"] == {
+    found = {name: _counts(each) for name, each in facts["evaluation"].items() if not name.startswith("starter.")}
+    assert found == {
         "pairs.xx": {"sentences": 2, "found": 1, "kept": 0, "dropped": 2},
         "pairs.xx@dev": {"sentences": 2, "found": 1, "kept": 0, "dropped": 1},
-        "cross.en-xx": {"sentences": 1, "found": 1, "kept": 0, "dropped": 1},
+        "cross.en-xx": {"sentences": 2, "found": 2, "kept": 0, "dropped": 2},
     }
-    assert list(facts["not_checked"]) == ["far.xx"]
+    assert next(iter(facts["not_checked"])) == "far.xx"
     assert "nowhere.tsv" in facts["not_checked"]["far.xx"]
     assert str(langs) not in json.dumps(facts)
 
@@ -143,7 +149,7 @@ def test_sets_are_counted_by_language_split_and_column(workspace: Workspace, lan
 def test_a_transductive_corpus_loses_nothing_and_says_what_it_holds(workspace: Workspace, langs: Path) -> None:
     artefact = _prepare(workspace, langs, corpus="declared")
     assert "evaluation" not in artefact.facts["dropped"]
-    assert artefact.facts["evaluation"]["pairs.xx"] == {"sentences": 2, "found": 1, "kept": 2, "dropped": 0}
+    assert _counts(artefact.facts["evaluation"]["pairs.xx"]) == {"sentences": 2, "found": 1, "kept": 2, "dropped": 0}
     assert artefact.facts["transductive"] == ["pairs"]
     assert read_sentences(artefact).count("The first sentence.") == 2
 
@@ -158,6 +164,109 @@ def test_repetitions_are_kept_where_the_corpus_says_so(workspace: Workspace, lan
     artefact = _prepare(workspace, langs, corpus="repeated")
     assert read_sentences(artefact).count("The first sentence.") == 2
     assert "duplicate" not in artefact.facts["dropped"]
+
+
+def _more_sets(langs: Path, rows: str, **declared: str) -> None:
+    """A language yy with one set, whose sentences are in `rows`."""
+    more = "".join(f"{name} = {value}\n" for name, value in declared.items())
+    (langs / "yy.toml").write_text(f'code = "yy"\n[sets."far.yy"]\ncolumns = [0, 1, 2]\nfiles = "yy.tsv"\n{more}')
+    (langs / "yy.tsv").write_text(rows, encoding="utf-8")
+
+
+def test_the_text_is_compared_with_the_sets_of_all_languages(workspace: Workspace, langs: Path) -> None:
+    _more_sets(langs, "Not there.\tTHE LAST  sentence.\t1\n")
+    artefact = _prepare(workspace, langs)
+    assert "The last sentence." not in read_sentences(artefact)
+    assert _counts(artefact.facts["evaluation"]["far.yy"]) == {"sentences": 2, "found": 1, "kept": 0, "dropped": 1}
+    starters = {each.name for each in load_catalog().all_sets() if each.family == "starter"}
+    assert starters < set(artefact.facts["evaluation"])
+
+
+def test_every_declared_set_is_compared_or_said_not_to_be(workspace: Workspace, langs: Path) -> None:
+    facts = _prepare(workspace, langs).facts
+    named = [*facts["evaluation"], *facts["not_checked"], *facts["compared_later"]]
+    assert len(named) == len(set(named))
+    assert set(named) == {each.name for each in load_catalog([langs]).all_sets() if each.split != "train"}
+
+
+def test_of_the_hub_only_sets_of_the_texts_language_are_asked_for(
+    workspace: Workspace, langs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [{"sentence1": "The last sentence.", "sentence2": "Not there.", "score": 1.0}]
+    hub = PretendedHub({"some/own": rows, "some/other": rows})
+    monkeypatch.setattr(Hub, "from_environment", lambda _: hub)
+    with (langs / "xx.toml").open("a", encoding="utf-8") as file:
+        file.write('[sets."hub.xx"]\nhub = { path = "some/own" }\n')
+    (langs / "yy.toml").write_text('code = "yy"\n[sets."hub.yy"]\nhub = { path = "some/other" }\n')
+    facts = _prepare(workspace, langs).facts
+    assert facts["evaluation"]["hub.xx"]["dropped"] == 1
+    assert "hub.yy" in facts["compared_later"]
+    assert {source.path for source in hub.asked} == {"some/own"}
+
+
+def test_metadata_of_sets_is_not_in_the_key_and_a_new_set_leaves_the_text_as_it_is(
+    workspace: Workspace, langs: Path
+) -> None:
+    _more_sets(langs, "Not there.\tNor this.\t1\n")
+    one = _prepare(workspace, langs)
+    for declared in ({"kind": '"quality"'}, {"made": '"human_translation"'}, {"pairs": "1"}, {"score_range": "[0, 5]"}):
+        _more_sets(langs, "Not there.\tNor this.\t1\n", **declared)
+        assert _prepare(workspace, langs).key == one.key
+    (langs / "yy.toml").unlink()
+    without = _prepare(workspace, langs)
+    assert without.key != one.key
+    assert text_sha256(without) == text_sha256(one)
+
+
+def test_a_set_that_cannot_be_read_is_said_and_is_no_end(workspace: Workspace, langs: Path) -> None:
+    _more_sets(langs, "The last sentence.\tNor this.\tone\n")
+    artefact = _prepare(workspace, langs)
+    assert "far.yy" not in artefact.facts["evaluation"]
+    assert 'score "one" is not a number' in artefact.facts["not_checked"]["far.yy"]
+    assert str(langs) not in json.dumps(artefact.facts)
+
+
+def test_sets_are_parsed_once_for_several_texts(
+    workspace: Workspace, langs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = _prepare(workspace, langs)
+    monkeypatch.setattr("mlsg.data.comparison.read_pairs", None)
+    assert _prepare(workspace, langs, limit=2).facts["evaluation"] == first.facts["evaluation"]
+
+
+def test_near_matches_are_dropped_on_demand_and_counted(workspace: Workspace, langs: Path, tmp_path: Path) -> None:
+    (tmp_path / "near.txt").write_text(
+        "A test sentence here\na TEST sentence  here !\nA dev sentence here.\nAnother one.\n"
+    )
+    plain = _prepare(workspace, langs, tmp_path / "near.txt")
+    assert plain.facts["dropped"] == {"evaluation": 1}
+    artefact = _prepare(workspace, langs, tmp_path / "near.txt", drop_near=True)
+    assert read_sentences(artefact) == ["Another one."]
+    assert artefact.facts["dropped"] == {"evaluation": 1, "near_evaluation": 2}
+    assert {name: each["near"] for name, each in artefact.facts["evaluation"].items() if each["near"]} == {
+        "pairs.xx": 2
+    }
+    assert dict(summary_rows(artefact))["nearly found and dropped"] == "pairs.xx 2"
+    with pytest.raises(SettingError, match=r"prepare\.drop_near without prepare\.drop_evaluation"):
+        _prepare(workspace, langs, drop_near=True, drop_evaluation=False)
+
+
+@pytest.mark.parametrize(("name", "column"), [("sts17.es-es", 0), ("stsb_mt.zh", 1), ("semrel24.hin", 0)])
+def test_sentences_of_a_set_of_another_language_are_dropped(
+    workspace: Workspace, shared: Path, tmp_path: Path, name: str, column: int
+) -> None:
+    located = locate_set(load_catalog().pair_set(name), shared / "data", PretendedHub())
+    assert isinstance(located, LocatedSet)
+    pairs = read_pairs(located, PretendedHub())
+    texts = (pairs.first, pairs.second)[column][:64]
+    (tmp_path / "a.txt").write_text("\n".join([*texts, "Some text of the user."]), encoding="utf-8")
+    context = context_of(workspace, load_catalog(), shared / "data")
+    artefact = prepare(load_recipe("zero_shot", ["prepare.min_chars=1"]), context, sources=[tmp_path / "a.txt"])
+    assert read_sentences(artefact) == ["Some text of the user."]
+    assert artefact.facts["evaluation"][name]["dropped"] == 64
+    (tmp_path / "a.txt").write_text("\n".join(texts), encoding="utf-8")
+    with pytest.raises(DataError, match=r"none of the 64 lines .*\(64 evaluation\); give text without evaluation"):
+        prepare(load_recipe(), context, sources=[tmp_path / "a.txt"])
 
 
 def test_evaluation_sentences_stay_on_demand(workspace: Workspace, langs: Path) -> None:
@@ -182,7 +291,7 @@ def test_the_second_time_nothing_is_read_or_written(
 ) -> None:
     first = _prepare(workspace, langs)
     before = _state(workspace.root)
-    monkeypatch.setattr(stage, "read_pairs", None)
+    monkeypatch.setattr(stage, "evaluation_sentences", None)
     monkeypatch.setattr(stage, "filter_texts", None)
     assert _prepare(workspace, langs).key == first.key
     assert _state(workspace.root) == before
@@ -261,14 +370,14 @@ def test_nothing_kept_is_an_error_and_publishes_nothing(
     (tmp_path / "a.txt").write_text(content)
     with pytest.raises(DataError, match=said):
         _prepare(workspace, langs, tmp_path / "a.txt")
-    assert workspace.artefacts() == []
+    assert workspace.artefacts("sentences") == []
 
 
 def test_a_fault_in_the_text_publishes_nothing(workspace: Workspace, langs: Path, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"A good sentence.\n" * 9000 + b"\xff\n")
     with pytest.raises(DataError, match=r"a\.txt, line 9001"):
         _prepare(workspace, langs, tmp_path / "a.txt")
-    assert workspace.artefacts() == []
+    assert workspace.artefacts("sentences") == []
 
 
 def test_wrong_settings_are_said(workspace: Workspace, langs: Path) -> None:
@@ -283,10 +392,10 @@ def test_wrong_settings_are_said(workspace: Workspace, langs: Path) -> None:
 def test_the_summary_says_what_the_facts_say(workspace: Workspace, langs: Path) -> None:
     rows = dict(summary_rows(_prepare(workspace, langs, limit=2)))
     assert rows["sentences"] == "2 of 14 read"
-    assert rows["dropped, evaluation"] == "4"
-    assert rows["left out by the limit"] == "3"
-    assert rows["found and dropped"] == "pairs.xx 1 of 2; pairs.xx@dev 1 of 2; cross.en-xx 1 of 1"
-    assert rows["sets not checked"].startswith("far.xx (")
+    assert rows["dropped, evaluation"] == "5"
+    assert rows["left out by the limit"] == "2"
+    assert rows["found and dropped"] == "pairs.xx 1 of 2; pairs.xx@dev 1 of 2; cross.en-xx 2 of 2"
+    assert rows["sets not checked"].startswith("far.xx, ")
     declared = dict(summary_rows(_prepare(workspace, langs, corpus="declared")))
     assert "found and kept, transductive: pairs" in declared
     assert dict(summary_rows(_prepare(workspace, langs, drop_evaluation=False)))["evaluation sets"].startswith("not")
@@ -375,7 +484,7 @@ def test_killed_and_gone_on_ends_with_the_same_bytes(
     command = [sys.executable, "-c", _KILLED, str(langs), str(root), str(last), kind]
     ended = subprocess.run(command, check=False, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])})
     assert ended.returncode == -signal.SIGKILL
-    assert Workspace(root).artefacts() == []
+    assert Workspace(root).artefacts("sentences") == []
     assert len(list(root.glob("sentences/.*.partial/scratch/shards/*.txt"))) == finished
     whole = _prepare(Workspace(tmp_path / "whole"), langs, corpus="documents", limit=60)
     monkeypatch.setattr(split_module, "DOCUMENTS_A_SHARD", 7)
@@ -443,7 +552,7 @@ def test_a_streamed_corpus_of_the_hub_is_split(
     hub = PretendedHub(
         {"some/wiki": [{"text": "A title\n\nIt starts here. It goes on."}, {"text": "And it ends here!"}]}
     )
-    monkeypatch.setattr(stage.Hub, "from_environment", lambda _: hub)
+    monkeypatch.setattr(Hub, "from_environment", lambda _: hub)
     with (langs / "xx.toml").open("a", encoding="utf-8") as file:
         file.write('[corpora.wiki]\ndocuments = true\nstreamed = true\nhub = { path = "some/wiki" }\n')
     artefact = _prepare(workspace, langs, corpus="wiki", min_chars=8)

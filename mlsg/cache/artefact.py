@@ -19,8 +19,9 @@ IDENTITY = ("stage", "format", "settings", "inputs", "fingerprints")  # what the
 class Request:
     """What a stage is asked for: everything that can change its result, and a name for people.
 
-    `inputs` maps a role to the key of an earlier artefact; `fingerprints` maps what is read from outside to the sha256
-    of its content or a full revision. Not here: device, number of processes, paths.
+    `inputs` maps a role to the key of an earlier artefact, or to the sha256 of the file of it that is read;
+    `fingerprints` maps what is read from outside to the sha256 of its content or a full revision. Not here: device,
+    number of processes, paths.
     """
 
     stage: str

@@ -96,14 +96,17 @@ class Workspace:
 
     def reachable(self) -> set[str]:
         """Keys of the artefacts that last.json names, and of all their inputs."""
-        by_key = {artefact.key: artefact for artefact in self.artefacts()}
-        waiting = [artefact.key for role in self._last() if (artefact := self.last(role))]
+        by_key: dict[str, list[Artefact]] = {}  # also by the sha256 of their files, which inputs may name
+        for artefact in self.artefacts():
+            for name in (artefact.key, *(entry["sha256"] for entry in artefact.manifest["files"].values())):
+                by_key.setdefault(name, []).append(artefact)
+        waiting = [last.key for role in self._last() if (last := self.last(role))]
         seen: set[str] = set()
         while waiting:
-            key = waiting.pop()
-            if key not in seen and key in by_key:
-                seen.add(key)
-                waiting.extend(by_key[key].inputs.values())
+            for artefact in by_key.get(waiting.pop(), ()):
+                if artefact.key not in seen:
+                    seen.add(artefact.key)
+                    waiting.extend(artefact.inputs.values())
         return seen
 
     def is_locked(self, folder_name: str) -> bool:

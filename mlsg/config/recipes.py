@@ -34,6 +34,7 @@ class PrepareSettings:
     min_chars: Annotated[int, "leave out shorter sentences; a character of an unspaced script is 3", Between(0)] = 10
     max_chars: Annotated[int, "leave out longer sentences; a character of an unspaced script is 3", Between(1)] = 400
     drop_evaluation: Annotated[bool, "leave out evaluation sentences, unless the corpus is transductive"] = True
+    drop_near: Annotated[bool, "also what differs from one in white space or final punctuation alone"] = False
     seed: Annotated[int, "seed of the sample", Between(0)] = 0
 
 

@@ -46,8 +46,17 @@ def fingerprint(declared: PairSet | Corpus, source: object, contents: Iterable[s
 
 def fingerprint_files(declared: PairSet | Corpus, paths: Iterable[Path]) -> str:
     """The fingerprint of a set or corpus that is read from files."""
-    options = [{**dataclasses.asdict(file), "paths": len(file.paths)} for file in declared.files]
-    return fingerprint(declared, options, map(file_hash, paths))
+    return fingerprint(declared, how_read(declared), map(file_hash, paths))
+
+
+def how_read(declared: PairSet | Corpus) -> list[dict[str, object]]:
+    """How the files of a set or corpus are read, without where they are."""
+    return [{**dataclasses.asdict(file), "paths": len(file.paths)} for file in declared.files]
+
+
+def fingerprint_text(source: object, contents: Iterable[str]) -> str:
+    """sha256 over the source that is used and its contents: what can change a sentence, whatever else is declared."""
+    return sha256_text(canonical_json({"source": source, "contents": list(contents)}))
 
 
 def file_hash(path: Path) -> str:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from mlsg.cache.files import sha256_file
 from mlsg.config.catalog import Files, HubSource, PairSet
-from mlsg.data.original_files import find_files, fingerprint_files, fingerprint_hub
+from mlsg.data.original_files import find_files, fingerprint, fingerprint_hub, fingerprint_text, how_read
 from mlsg.data.readers import Row, read_rows
 from mlsg.data.readers.records import cell
 from mlsg.data.readers.text import shortened
@@ -40,13 +41,19 @@ class GradedPairs:
 
 @dataclass(frozen=True)
 class LocatedSet:
-    """A set that is available; `fingerprint` changes with its bytes (or hub revision) and with its declaration."""
+    """A set that is available.
+
+    `fingerprint` changes with its bytes (or hub revision) and with its declaration, `text` with nothing but what can
+    change its sentences. `sha256` are those of its files.
+    """
 
     pair_set: PairSet
     origin: Literal["files", "hub", "starter"]
     paths: tuple[Path, ...]
     revision: str
     fingerprint: str
+    text: str
+    sha256: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,9 @@ def locate_set(pair_set: PairSet, data_root: Path | None, hub: Hub) -> LocatedSe
     paths, no_files = find_files(pair_set.files, pair_set.root, data_root)
     if paths:
         origin: Literal["files", "starter"] = "starter" if pair_set.root == "starter" else "files"
-        return LocatedSet(pair_set, origin, paths, "", fingerprint_files(pair_set, paths))
+        found, how = tuple(map(sha256_file, paths)), how_read(pair_set)
+        whole, text = fingerprint(pair_set, how, found), fingerprint_text(how, found)
+        return LocatedSet(pair_set, origin, paths, "", whole, text, found)
     source = pair_set.hub
     if source is None:
         return MissingSet(pair_set, f"{no_files}, and it is not on the hub")
@@ -77,7 +86,8 @@ def locate_set(pair_set: PairSet, data_root: Path | None, hub: Hub) -> LocatedSe
     if revision is None:
         return MissingSet(pair_set, no_hub or hub.why_unreachable())
     pinned = dataclasses.replace(source, revision=revision)
-    return LocatedSet(pair_set, "hub", (), revision, fingerprint_hub(pair_set, [pinned]))
+    text = fingerprint_text(dataclasses.asdict(dataclasses.replace(pinned, pairs=None)), ())
+    return LocatedSet(pair_set, "hub", (), revision, fingerprint_hub(pair_set, [pinned]), text)
 
 
 def read_pairs(located: LocatedSet, hub: Hub) -> GradedPairs:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, get_args
 
 from mlsg.cache.artefact import Artefact
 from mlsg.cache.workspace import Workspace
-from mlsg.config.catalog import PairSet
 from mlsg.config.recipes import Pooling
+from mlsg.data.pairs import LocatedSet
 from mlsg.errors import HubUnreachableError, MlsgError, ModelError, SettingError, nearest
 from mlsg.model.provenance import Provenance, name_of, provenance_in
 from mlsg.model.source import fingerprint_model
@@ -60,19 +60,18 @@ class EncoderRef:
         """The training method; None for a plain model, and where it is not known."""
         return self.provenance.objective or None if self.provenance is not None else None
 
-    def transductive(self, pair_set: PairSet) -> bool | None:
-        """Whether sentences of the set were in the training text; None where no one looked.
-
-        `mlsg prepare` compares its text with the sets of the text's language; a set that was not available then, or
-        that was declared later, is one where no one looked. Sets of other languages are taken to share no sentence.
-        """
-        made = self.provenance
+    def transductive(self, located: LocatedSet) -> bool | None:
+        """Whether sentences of the set were in the training text; None where no one compared it with these bytes."""
+        made, pair_set = self.provenance, located.pair_set
         if made is None or made.trained is None:
             return None
-        if made.transductive.intersection(pair_set.texts) or made.found.get(pair_set.name, 0):
+        if made.transductive.intersection(pair_set.texts):
             return True
-        compared = not made.trained or pair_set.name in made.found or made.lang not in pair_set.languages
-        return False if compared else None
+        if not made.trained:
+            return False
+        if pair_set.name not in made.found or made.compared.get(pair_set.name, located.text) != located.text:
+            return None
+        return made.found[pair_set.name] > 0
 
     def load(self, precision: str, hub: Hub) -> Encoder:
         """The encoder itself; imports torch. Raises ModelError or HubUnreachableError where it cannot be read."""

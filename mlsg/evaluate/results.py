@@ -1,8 +1,9 @@
 """What an evaluation found, and its JSON: schemas `mlsg.scores/1`, `mlsg.difference/1` and `mlsg.seeds/1`.
 
 In JSON correlations are raw (-1 to 1), rounded to six decimals; undefined is null. `transductive` is null where no one
-compared the training text with the set. `mlsg.scores/1` carries baselines for each language's primary set only, and no
-mean over languages; those of every set are in `SetScore`, in tables and in `Scores.to_frame`.
+compared the training text with the set; `origin` is files, hub (at `revision`) or starter, `sha256` of each file.
+`mlsg.scores/1` carries baselines for each language's primary set only, and no mean over languages; those of every set
+are in `SetScore`, in tables and in `Scores.to_frame`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from mlsg.cache.artefact import Artefact
 from mlsg.errors import SettingError
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 _SHOWN = (
     "set", "languages", "split", "pairs", "spearman", "pearson", "interval", "truncated", "unknown", "made",
-    "transductive",
+    "transductive", "origin", "revision", "sha256",
 )  # fmt: skip
 
 
@@ -64,6 +65,12 @@ class SetScore:
     """Why there is no Spearman correlation, in words; empty where there is one."""
     dropped: int = 0
     """Pairs that were left out because a sentence of theirs is empty, as the set declares."""
+    origin: Literal["files", "hub", "starter"] = "files"
+    """Where it was read from: copies of one set differ (on the hub, STS 2012 to 2016 are tokenised otherwise)."""
+    revision: str | None = None
+    """The full commit on the hub."""
+    sha256: tuple[str, ...] = ()
+    """Of each file."""
 
     @property
     def crosslingual(self) -> bool:
@@ -78,7 +85,8 @@ class SetScore:
     @classmethod
     def read(cls, table: Mapping[str, Any]) -> SetScore:
         """One from the JSON of its `asdict`."""
-        return cls(**{**table, "languages": tuple(table["languages"]), "interval": _pair(table["interval"])})
+        tuples = {name: tuple(table[name]) for name in ("languages", "sha256")}
+        return cls(**{**table, **tuples, "interval": _pair(table["interval"])})
 
 
 @dataclass(frozen=True)
@@ -203,7 +211,7 @@ class Scores:
                 "high": score.interval[1] if score.interval else None,
                 "pearson": score.pearson,
                 **score.baselines,
-                **{name: getattr(score, name) for name in ("split", "made", "kind", "transductive")},
+                **{name: getattr(score, name) for name in ("split", "made", "kind", "transductive", "origin")},
                 "truncated": score.truncated,
                 "unknown": score.unknown,
             }

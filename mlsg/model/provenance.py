@@ -17,9 +17,9 @@ from mlsg.model.folder import read_provenance, read_table
 class Provenance:
     """How an encoder was made.
 
-    `trained` says whether there was any training text (None: not known). `transductive` names the families of texts
-    that this text holds by declaration; `found` counts, for each pair set that it was compared with, the lines of it
-    that are sentences of the set.
+    `trained` says whether there was any training text (None: not known), `text` is its sha256. `transductive` names the
+    families of texts that it holds by declaration; `found` counts, for each pair set that it was compared with, the
+    lines of it that are sentences of the set; `compared` says with which bytes of the set (`LocatedSet.text`).
     """
 
     base: str = ""
@@ -37,8 +37,10 @@ class Provenance:
     corpus: str = ""
     licence: str = ""
     sentences: int | None = None
+    text: str = ""
     transductive: frozenset[str] = frozenset()
     found: Mapping[str, int] = field(default_factory=dict)
+    compared: Mapping[str, str] = field(default_factory=dict)
     dev_scores: tuple[float, float] | None = None
     """Spearman on the dev set before training, and the best after it."""
 
@@ -74,7 +76,7 @@ def provenance_in(folder: Path) -> Provenance | None:
 def provenance_of(table: Mapping[str, Any]) -> Provenance:
     """The provenance in the table of an `mlsg.json`; what the table does not say stays empty."""
     base, objective, text = _table(table, "base"), _table(table, "objective"), _table(table, "sentences")
-    encoder = _table(table, "encoder")
+    encoder, compared = _table(table, "encoder"), _table(text, "evaluation")
     settings = {name: value for name, value in objective.items() if name != "name"}
     return Provenance(
         base=str(base.get("name", "")),
@@ -92,8 +94,10 @@ def provenance_of(table: Mapping[str, Any]) -> Provenance:
         corpus=str(text.get("corpus", "")),
         licence=str(text.get("licence", "")),
         sentences=text.get("kept"),
+        text=str(text.get("sha256", "")),
         transductive=frozenset(text.get("transductive", ())),
-        found={name: _remained(count) for name, count in _table(text, "evaluation").items()},
+        found={name: _remained(count) for name, count in compared.items()},
+        compared={name: each["fingerprint"] for name in compared if "fingerprint" in (each := _table(compared, name))},
     )
 
 

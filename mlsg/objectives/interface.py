@@ -101,7 +101,7 @@ class CacheKey:
     base: str
     """Fingerprint."""
     sentences: str
-    """Key of the artefact."""
+    """sha256 of their text."""
     max_length: int
     """Tokens a sentence."""
 

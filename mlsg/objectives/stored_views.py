@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from mlsg.model.backbone import Backbone
     from mlsg.objectives.self_guided import Settings
 
-FORMAT = 3
+FORMAT = 4
 _ROWS = 2048  # sentences a file
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from mlsg.config.schema import PACKED
 from mlsg.data.readers.packed import byte_blocks
 from mlsg.errors import SettingError
-from mlsg.text.normalise import match_form
+from mlsg.text.matching import match_form
 
 _ASIDE = re.compile(r"[\W_]+")
 _TAG = re.compile(r"<[^<>]*>")

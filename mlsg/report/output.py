@@ -88,11 +88,16 @@ def _evaluation_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     if found:
         shares = [f"{name} {counts['found']:,} of {counts['sentences']:,}" for name, counts in found.items()]
         rows.append((f"found and {outcome}", "; ".join(shares)))
+    near = [f"{name} {counts['near']:,}" for name, counts in facts["evaluation"].items() if counts.get("near")]
+    if near:
+        rows.append(("nearly found and dropped", "; ".join(near)))
     missing = facts["not_checked"]
     if missing:
         named = listed(list(missing), _NAMED_SETS)
         where = ", which artefact.json names" if len(missing) > _NAMED_SETS else ""
         rows.append(("sets not checked", f"{named}{where} ({next(iter(missing.values()))})"))
+    if facts["compared_later"]:
+        rows.append(("compared when evaluated", f"{len(facts['compared_later'])} sets of other languages on the hub"))
     return rows
 
 

@@ -1,21 +1,22 @@
 """Which lines are kept, and why the others are dropped.
 
-The first reason that holds counts: empty, too_short, too_long, no_letters, evaluation, duplicate. One process does it,
-a batch of lines at a time: what a pool of processes saves is lost on sending the lines to and fro (docs/benchmarks.md).
+The first reason that holds counts: empty, too_short, too_long, no_letters, evaluation, near_evaluation, duplicate. One
+process does it, a batch of lines at a time: what a pool of processes saves is lost on sending the lines to and fro
+(docs/benchmarks.md).
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import compress
-from typing import NamedTuple
 
 from mlsg.text.deduplicate import SeenTexts
 from mlsg.text.length import unfit
-from mlsg.text.normalise import match_form, match_forms, normalise_lines
+from mlsg.text.matching import match_forms, near_form
+from mlsg.text.normalise import normalise_lines
 
 _BATCH = 1 << 18  # characters; about 3,000 lines
 
@@ -24,25 +25,30 @@ _BATCH = 1 << 18  # characters; about 3,000 lines
 class LineFilter:
     """What a line must be to be kept.
 
-    `forms`: `match_form`s of the sentences to drop; `repetitions`: duplicates are kept; `stored`: lines are in their
-    stored form already.
+    `forms`: `match_form`s of the sentences to drop, `near`: their `near_form`s where near matches are dropped too;
+    `repetitions`: duplicates are kept; `stored`: lines are in their stored form already.
     """
 
     min_chars: int
     max_chars: int
-    forms: frozenset[str] = frozenset()
+    forms: Set[str] = frozenset()
     repetitions: bool = False
     stored: bool = False
+    near: Set[str] = frozenset()
 
 
 @dataclass
 class FilterCounts:
-    """What became of the lines read; `found`: how many were which evaluation sentence (its `match_form`)."""
+    """What became of the lines read; `found`: how many were which evaluation sentence (its `match_form`).
+
+    `near`: how many more were near which one (its `near_form`).
+    """
 
     read: int = 0
     kept: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     found: Counter[str] = field(default_factory=Counter)
+    near: Counter[str] = field(default_factory=Counter)
 
 
 def filter_texts(
@@ -62,11 +68,8 @@ def filter_texts(
             counts.dropped.update(filter(None, reasons))
             fit = [reason is None for reason in reasons]
             lines, encoded = list(compress(lines, fit)), list(compress(encoded, fit))
-        if line_filter.forms and not line_filter.forms.isdisjoint(forms := match_forms(lines)):
-            found = [form for form in forms if form in line_filter.forms]
-            counts.found.update(found)
-            counts.dropped["evaluation"] += len(found)
-            encoded = list(compress(encoded, [form not in line_filter.forms for form in forms]))
+        if line_filter.forms:
+            encoded = _without_evaluation(lines, encoded, line_filter, counts)
         if not line_filter.repetitions:
             fresh = seen.add(digests(encoded)).tolist()
             if not all(fresh):
@@ -74,6 +77,26 @@ def filter_texts(
                 encoded = list(compress(encoded, fresh))
         counts.kept += len(encoded)
         yield encoded
+
+
+def _without_evaluation(
+    lines: Sequence[str], encoded: Sequence[bytes], line_filter: LineFilter, counts: FilterCounts
+) -> list[bytes]:
+    """Drop and count the sentences of evaluation sets, then what is near one."""
+    kept, forms = list(encoded), match_forms(lines)
+    if not line_filter.forms.isdisjoint(forms):
+        found = [form in line_filter.forms for form in forms]
+        counts.found.update(compress(forms, found))
+        counts.dropped["evaluation"] += sum(found)
+        others = [not each for each in found]
+        kept, forms = list(compress(kept, others)), list(compress(forms, others))
+    if line_filter.near:
+        near = [near_form(form) for form in forms]
+        found = [form in line_filter.near for form in near]
+        counts.near.update(compress(near, found))
+        counts.dropped["near_evaluation"] += sum(found)
+        kept = [data for data, each in zip(kept, found, strict=True) if not each]
+    return kept
 
 
 def _reasons(lines: Sequence[str], encoded: Sequence[bytes], line_filter: LineFilter) -> list[str | None]:
@@ -108,52 +131,6 @@ def batches(texts: Iterable[str], characters: int | None = None) -> Iterator[str
 def digests(lines: Iterable[bytes]) -> bytes:
     """Return the 128-bit BLAKE2b digests of lines, one after the other."""
     return b"".join([blake2b(line, digest_size=16).digest() for line in lines])
-
-
-class SetCounts(NamedTuple):
-    """Of one set: lines of the text that are a sentence of it, its distinct sentences found, all its distinct ones."""
-
-    lines: int
-    found: int
-    sentences: int
-
-
-@dataclass
-class EvaluationSentences:
-    """The distinct sentences of several sets, and how often the training text held each.
-
-    Two sentences are the same when their `match_form` is. Near-duplicates are not found.
-    """
-
-    _sets_of: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    _names: dict[str, None] = field(default_factory=dict)
-    _lines_of: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def forms(self) -> frozenset[str]:
-        """The `match_form` of every sentence of every set."""
-        return frozenset(self._sets_of)
-
-    def add(self, name: str, sentences: Iterable[str]) -> None:
-        """Take in the sentences of a set."""
-        self._names[name] = None
-        for form in {match_form(sentence) for sentence in sentences} - {""}:
-            names = self._sets_of.get(form, ())
-            self._sets_of[form] = names if name in names else (*names, name)
-
-    def found(self, lines_of: Mapping[str, int]) -> None:
-        """Note that the text held that many lines of each of these `forms`."""
-        self._lines_of.update(lines_of)
-
-    def counts(self) -> dict[str, SetCounts]:
-        """Return what was found of every set; a line counts for each set that has it."""
-        lines, found, sentences = Counter[str](), Counter[str](), Counter[str]()
-        for form, names in self._sets_of.items():
-            sentences.update(names)
-            for name in names if form in self._lines_of else ():
-                found[name] += 1
-                lines[name] += self._lines_of[form]
-        return {name: SetCounts(lines[name], found[name], sentences[name]) for name in self._names}
 
 
 def _joined(batch: Sequence[str]) -> str:

@@ -18,6 +18,7 @@ from mlsg.cache.artefact import Artefact, Request
 from mlsg.config.settings import table_of
 from mlsg.errors import HubUnreachableError, SettingError
 from mlsg.model.source import fingerprint_model, local_folder
+from mlsg.prepare import text_sha256
 from mlsg.train.launch import launched, run_jobs, run_on_processes
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["train", "train_seeds"]
 
 STAGE = "encoders"
-FORMAT = 2
+FORMAT = 3
 
 
 def train(recipe: Recipe, context: Context, sentences: Artefact | None, *, processes: int = 1) -> Artefact:
@@ -110,6 +111,7 @@ class TrainJob:
     def request(self) -> Request:
         """Where the base lies and its revision are not in the settings: its fingerprint says both.
 
+        Of the sentences their text counts, and what mlsg.json says of it, but not what it was compared with.
         The number of processes is in them only where torch draws the dropout masks in each process: on GPUs, and for a
         few kinds of base. CPUs draw them by sentence, so that the number changes nothing.
         """
@@ -121,12 +123,15 @@ class TrainJob:
                 settings["processes"] = self.drawing_processes
         settings["objective"] = objectives.resolved(self.recipe.objective)
         settings["encoder"] = table_of(self.recipe.encoder)
+        if self.sentences:
+            facts = self.sentences.facts
+            settings["text"] = {name: facts[name] for name in ("lang", "corpus", "transductive") if name in facts}
         return Request(
             stage=STAGE,
             format=FORMAT,
             name=f"{self.base_name.rpartition('/')[2]}-{self.objective.label}",
             settings=settings,
-            inputs={"sentences": self.sentences.key} if self.sentences else {},
+            inputs={"sentences": text_sha256(self.sentences)} if self.sentences else {},
             fingerprints={"base": self.base_fingerprint, **({"dev": self.dev.fingerprint} if self.dev else {})},
         )
 

@@ -20,7 +20,7 @@ from mlsg.model.backbone import Backbone, load_backbone
 from mlsg.model.encoder import Encoder
 from mlsg.model.provenance import provenance_in
 from mlsg.objectives.interface import CacheKey, TrainingContext
-from mlsg.prepare import stream_sentences
+from mlsg.prepare import stream_sentences, text_sha256
 from mlsg.report.card import card
 from mlsg.train.dev import before_training, dev_probe, sample_probe
 from mlsg.train.distributed import SINGLE_PROCESS, ProcessGroup
@@ -70,11 +70,17 @@ def train_base(job: TrainJob, scratch: Path, group: ProcessGroup) -> tuple[Backb
 
 
 def _provenance(job: TrainJob) -> dict[str, Any]:
-    """What `mlsg.json` says of where an encoder comes from: all of it is in the key, nothing is a path or a time."""
+    """What `mlsg.json` says of where an encoder comes from: nothing is a path or a time.
+
+    All of it is in the key, but for the evaluation sets that the text had been compared with at the first training.
+    """
     settings, sentences = job.request.settings, None
     if job.sentences is not None:
         facts = job.sentences.facts
-        sentences = {"key": job.sentences.key, **{name: facts[name] for name in _SENTENCE_FACTS if name in facts}}
+        sentences = {
+            "sha256": text_sha256(job.sentences),
+            **{name: facts[name] for name in _SENTENCE_FACTS if name in facts},
+        }
     return {
         "base": {"name": job.base_name, "revision": job.base_revision, "fingerprint": job.base_fingerprint},
         "objective": settings["objective"],
@@ -100,7 +106,7 @@ def _prepared(job: TrainJob, base: Backbone, scratch: Path, group: ProcessGroup)
             raise DataError(problem, "choose another train.dev, or none")
         probe = dev_probe(TokenisedText(base.tokenize([*pairs.first, *pairs.second], longest)), pairs.scores, group)
     base.to(device)
-    origin = CacheKey(job.workspace, job.base_name, job.base_fingerprint, job.sentences.key, longest)
+    origin = CacheKey(job.workspace, job.base_name, job.base_fingerprint, text_sha256(job.sentences), longest)
     seed = partial(seed_of, settings.seed)
     context = TrainingContext(base, encoder, text, device, seed, settings.precision, origin)
     objective = job.objective.build(context)  # copies the base before it is tuned, and before anything is frozen

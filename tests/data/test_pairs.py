@@ -7,6 +7,7 @@ import lzma
 import shutil
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,27 @@ def test_the_fingerprint_follows_bytes_and_declaration_not_the_place(tmp_path: P
         ).fingerprint,
     }
     assert len(others | {one}) == 7
+
+
+def test_the_text_of_a_set_follows_its_sentences_and_no_metadata(tmp_path: Path) -> None:
+    hub = PretendedHub({"owner/name": ROWS})
+    found = _located(tmp_path / "one", 'files = "p.tsv"', {"p.tsv": TSV})
+    assert found.sha256 == (sha256(TSV.encode()).hexdigest(),)
+    for number, declared in enumerate(("kind", "made", "primary", "pairs", "score_range", "texts", "languages")):
+        value = {"kind": '"quality"', "made": '"human_translation"', "primary": "true", "pairs": "2"}.get(declared)
+        value = value or {"score_range": "[0, 9]", "texts": '["stsb"]', "languages": '["en", "xx"]'}[declared]
+        other = _located(tmp_path / f"m{number}", f'files = "p.tsv"\n{declared} = {value}', {"p.tsv": TSV})
+        assert (other.text, other.fingerprint == found.fingerprint) == (found.text, False), declared
+    on_hub = _located(tmp_path / "hub", HUB, {}, hub)
+    assert _located(tmp_path / "count", f"{HUB}\nhub.pairs = 3", {}, hub).text == on_hub.text
+    others = {
+        found.text,
+        on_hub.text,
+        _located(tmp_path / "bytes", 'files = "p.tsv"', {"p.tsv": TSV.replace("a", "x")}).text,
+        _located(tmp_path / "read", 'files = "p.tsv"\nquoted = true', {"p.tsv": TSV}).text,
+        _located(tmp_path / "rows", f'{HUB}\nhub.where.lang = "xx"', {}, hub).text,
+    }
+    assert len(others) == 5
 
 
 def test_rows_of_the_hub_become_pairs_at_the_resolved_revision(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def test_document_has_exactly_the_keys_of_the_schema_in_order() -> None:
     for entry in found["sets"]:
         assert list(entry) == [
             "set", "languages", "split", "pairs", "spearman", "pearson", "interval", "truncated", "unknown", "made",
-            "transductive",
+            "transductive", "origin", "revision", "sha256",
         ]  # fmt: skip
     assert found["skipped"] == [{"set": "gone.de", "why": "the hub is out of reach"}]
 

@@ -9,7 +9,7 @@ import pytest
 
 from mlsg.config.catalog import HubSource, load_catalog
 from mlsg.config.resources import resource_folder
-from mlsg.config.schema import _CORPUS_KEYS, _SET_KEYS
+from mlsg.config.schema import _CORPUS_KEYS, _SET_KEYS, PAIR_COLUMNS
 
 CATALOG = load_catalog()
 TOMLS = sorted(resource_folder("langs").glob("*.toml"))
@@ -113,6 +113,66 @@ def test_defaults_leave_out_parts_other_splits_quality_and_the_starter() -> None
     assert not {pair_set.name for pair_set in CATALOG.all_sets() if pair_set.default and pair_set.kind == "quality"}
     assert not {name for name in defaults if name.startswith("starter")}
     assert not [pair_set for pair_set in CATALOG.all_sets() if pair_set.default and pair_set.pairs < 100]
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "revision", "split", "columns"),
+    [
+        ("stsb.v2.en", "mteb/STSBenchmarkv2", "93b628c3969a75e76727db2b7ee252e53e96268d", "test", PAIR_COLUMNS),
+        (
+            "stsb.v2.en@dev",
+            "mteb/STSBenchmarkv2",
+            "93b628c3969a75e76727db2b7ee252e53e96268d",
+            "validation",
+            PAIR_COLUMNS,
+        ),
+        (
+            "stsb_google.id",
+            "LazarusNLP/stsb_mt_id",
+            "d0095a14faeaad923263a0ce2d301f8163b94106",
+            "test",
+            ("text_1", "text_2", "correlation"),
+        ),
+        *(
+            (
+                f"assin1.{variant}",
+                "nilc-nlp/assin",
+                "6535e48351178e07ade013b05b69f0e35cb28bbb",
+                "test",
+                ("premise", "hypothesis", "relatedness_score"),
+            )
+            for variant in ("ptbr", "ptpt")
+        ),
+        *(
+            (
+                f"semrel24.{code}@dev",
+                "SemRel/SemRel2024",
+                "ef5c383d1b87eb8feccde3dfb7f95e42b1b050dd",
+                "dev",
+                ("sentence1", "sentence2", "label"),
+            )
+            for code in ("eng", "arb", "esp", "hin", "ind")
+        ),
+    ],
+)
+def test_sets_on_the_hub_are_where_their_sources_say(
+    name: str, path: str, revision: str, split: str, columns: tuple[str, ...]
+) -> None:
+    source = CATALOG.pair_set(name).hub
+    assert source
+    assert (source.path, source.revision, source.split, source.columns) == (path, revision, split, columns)
+    if not path.startswith(("mteb", "Lazarus")):
+        assert source.config == name.partition(".")[2].partition("@")[0]
+
+
+def test_sets_that_share_texts_say_so_and_are_not_counted_twice() -> None:
+    korean, spanish = CATALOG.pair_set("sts17.ko-ko"), CATALOG.pair_set("stses.es")
+    assert (korean.default, korean.texts, korean.licence) == (False, ("stsb",), "CC BY-SA 4.0")
+    assert korean.name not in {each.name for each in CATALOG.sets_of("ko")}
+    assert korean in CATALOG.sets_of("ko", family="sts17")
+    assert (spanish.score_range, set(spanish.texts)) == ((0, 4), {"stses", "sts14_es"})
+    assert not CATALOG.pair_set("stsb.v2.en").default
+    assert CATALOG.pair_set("stsb.v2.en").texts == ("stsb",)
 
 
 def test_members_add_up() -> None:

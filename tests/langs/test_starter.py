@@ -12,7 +12,7 @@ from scipy.stats import pearsonr, spearmanr
 from mlsg.config.catalog import load_catalog
 from mlsg.config.resources import starter_folder
 from mlsg.data.pairs import GradedPairs, LocatedSet, locate_set, read_pairs
-from mlsg.text.normalise import match_form
+from mlsg.text.matching import match_form
 from mlsg.text.overlap import idf_overlap, overlap
 from tests.data.written import PretendedHub
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 
-from mlsg.text.filter import EvaluationSentences
-from mlsg.text.normalise import match_form
+from mlsg.text.evaluation import EvaluationSentences
+from mlsg.text.matching import match_form
 
 
 def _find(sentences: EvaluationSentences, text: str) -> bool:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from mlsg.text import filter
 from mlsg.text.filter import FilterCounts, LineFilter, filter_texts
 from mlsg.text.length import unfit
-from mlsg.text.normalise import match_form, normalise
+from mlsg.text.matching import match_form
+from mlsg.text.normalise import normalise
 
 _LINES = st.lists(st.text("aB1 猫é\u0301\u200b\n\ud800", max_size=4), max_size=40)
 _FORMS = frozenset({"ab", "猫", "é"})

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mlsg.text.normalise import match_form, match_forms, normalise, normalise_lines
+from mlsg.text.matching import match_form, match_forms
+from mlsg.text.normalise import normalise, normalise_lines
 
 _VISIBLE = {*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD, *range(0x13430, 0x13440)}
 _SHAPING = {0x180E, 0x200C, 0x200D}

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from mlsg.cache.artefact import Artefact, Request
+from mlsg.cache.files import sha256_file
 from mlsg.cache.workspace import Workspace
 from mlsg.config.catalog import Catalog, load_catalog
 from mlsg.config.recipes import Recipe, load_recipe
@@ -169,7 +170,7 @@ def test_provenance_says_where_it_comes_from_and_holds_no_path(
     assert told["objective"]["temperature"] == 0.01
     assert told["train"]["learning_rate"] == 1e-3
     assert told["sentences"] == {
-        "key": text.key,
+        "sha256": sha256_file(text.folder / "sentences.txt"),
         "lang": "xx",
         "corpus": "mine",
         "kept": len(TEXT),
@@ -277,6 +278,29 @@ def test_other_sentences_or_another_base_change_the_key(
         trained(workspace, catalog, recipe(folder, "train.max_steps=1"), sentences(workspace, TEXT[:20])).key,
     }
     assert len(keys) == 3
+
+
+def test_the_key_follows_the_text_and_not_what_it_was_compared_with(
+    workspace: Workspace, catalog: Catalog, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def text_of(compared: dict[str, Any], lines: list[str] = TEXT, **facts: Any) -> Artefact:
+        def make(place: Path, scratch: Path) -> dict[str, Any]:
+            (place / "sentences.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+            return {"lang": "xx", "corpus": "mine", "transductive": [], "evaluation": compared, **facts}
+
+        settings = {"compared": list(compared), "lines": len(lines), **facts}
+        return workspace.build(Request("sentences", 2, "xx", settings, {}, {}), make)
+
+    wanted, before = recipe(folder, "train.max_steps=1"), text_of({})
+    first = trained(workspace, catalog, wanted, before)
+    later = text_of({"pairs.xx": {"kept": 0, "dropped": 0, "fingerprint": "ab"}})
+    assert later.key != before.key
+    monkeypatch.setattr(stage, "make_encoder", None)
+    assert trained(workspace, catalog, wanted, later) == first
+    context = context_of(workspace, catalog)
+    others = [text_of({}, TEXT[1:]), text_of({}, corpus="other"), text_of({}, transductive=["stsb"])]
+    keys = {train_job(wanted, context, each).request.key for each in others}
+    assert len(keys | {first.key}) == 4
 
 
 def test_the_best_of_a_resumed_stage_is_the_same_artefact(

@@ -25,6 +25,7 @@ from mlsg.evaluate.baselines import BaseUnavailableError, bases_of, is_spaced, w
 from mlsg.evaluate.cosines import ENCODER, SetCosines, distinct_sentences, score_pairs, write_cosines
 from mlsg.evaluate.encoder_ref import EncoderRef
 from mlsg.evaluate.encoding import encode_sentences
+from mlsg.evaluate.leakage import transductive
 from mlsg.evaluate.means import drawn_together, mean_score, resampling, rows_of
 from mlsg.evaluate.results import EncoderEntry, MeanScore, Scores, SetScore, Skipped
 from mlsg.evaluate.rows import sets_apart
@@ -98,7 +99,7 @@ class _Evaluation:
     @cached_property
     def transductive(self) -> dict[str, bool | None]:
         """By set: whether the training text holds its sentences."""
-        return {each.pair_set.name: self.encoder.transductive(each.pair_set) for each in self.selection.located}
+        return transductive(self.encoder, self.selection.located, self.context.workspace, self.context.hub)
 
     def build(self, bases: Mapping[str, EncoderRef]) -> Artefact:
         """The finished scores beside these bases. Raises BaseUnavailableError where they have to be loaded in vain."""
@@ -152,7 +153,7 @@ class _Evaluation:
             for role, sets in found.items()
         }
         scores = [
-            self._set_score(place.pair_set, pairs, found, drawn[ENCODER][pairs.name])
+            self._set_score(place, pairs, found, drawn[ENCODER][pairs.name])
             for place, pairs in zip(selection.located, self.pairs, strict=True)
         ]
         rows = rows_of(selection.primaries.values(), own)
@@ -186,12 +187,12 @@ class _Evaluation:
 
     def _set_score(
         self,
-        pair_set: PairSet,
+        place: LocatedSet,
         pairs: GradedPairs,
         found: Mapping[str, Mapping[str, SetCosines]],
         drawn: Resampled | None,
     ) -> SetScore:
-        own = found[ENCODER][pairs.name]
+        pair_set, own = place.pair_set, found[ENCODER][pairs.name]
         bases = {role: sets[pairs.name] for role, sets in found.items() if role != ENCODER}
         return SetScore(
             set=pair_set.name,
@@ -213,6 +214,9 @@ class _Evaluation:
             },
             no_score="" if drawn else why_undefined(own.cosine, own.gold),
             dropped=pairs.dropped,
+            origin=place.origin,
+            revision=place.revision or None,
+            sha256=place.sha256,
         )
 
     def _scores(self, artefact: Artefact, entry: EncoderEntry, sets: list[SetScore], mean: MeanScore | None) -> Scores:

@@ -324,12 +324,17 @@ def test_a_sentence_transformers_folder_keeps_its_own_pooling_and_has_no_known_b
 @pytest.mark.parametrize(
     ("sentences", "expected"),
     [
-        pytest.param({"lang": "en"}, False, id="text of another language"),
+        pytest.param({"lang": "en"}, None, id="never compared, text of another language"),
         pytest.param({"lang": "aa"}, None, id="never compared"),
         pytest.param({"lang": "aa", "evaluation": {"small.aa": {"kept": 0, "dropped": 9}}}, False, id="dropped"),
         pytest.param({"lang": "aa", "evaluation": {"small.aa": {"kept": 2, "dropped": 0}}}, True, id="kept"),
         pytest.param({"lang": "en", "transductive": ["small"]}, True, id="declared, as of a translation"),
-        pytest.param({"lang": "en", "transductive": ["other"]}, False, id="other texts declared"),
+        pytest.param({"lang": "en", "transductive": ["other"]}, None, id="other texts declared, never compared"),
+        pytest.param(
+            {"evaluation": {"small.aa": {"kept": 0, "fingerprint": "ab"}}},
+            None,
+            id="compared with other bytes of the set",
+        ),
     ],
 )
 def test_transductive_says_whether_the_sentences_were_trained_on(
