@@ -125,6 +125,14 @@ def test_reachable_follows_inputs(workspace: Workspace) -> None:
     assert lonely.key not in workspace.reachable()
 
 
+def test_reachable_follows_an_input_that_is_named_by_its_content(workspace: Workspace) -> None:
+    text = workspace.build(REQUEST, _write_hello)
+    sha256 = next(iter(text.manifest["files"].values()))["sha256"]
+    encoder = workspace.build(Request("encoders", 1, "e", {}, {"sentences": sha256}, {}), lambda *_: {})
+    workspace.remember("train", encoder)
+    assert workspace.reachable() == {text.key, encoder.key}
+
+
 def test_a_full_disk_is_one_line_that_names_the_workspace(workspace: Workspace) -> None:
     def fill(folder: Path, scratch: Path) -> dict[str, int]:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder / "x"))
