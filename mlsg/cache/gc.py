@@ -23,22 +23,13 @@ _NO_MANIFEST = f"{MANIFEST} is missing or has changed"
 
 
 class _Seen(NamedTuple):
-    """An artefact or another file, and what is wrong with it, or ""."""
+    """An artefact or another file, the lock to hold while it is removed, and what is wrong with it, or ""."""
 
     path: Path
     lock: str
     artefact: Artefact | None
     problem: str
     readable: bool = True
-
-
-class _Garbage(NamedTuple):
-    """What is of no use; `finished`: it may be whole, and would have to be made again."""
-
-    path: Path
-    lock: str
-    why: str
-    finished: bool
 
 
 def check_hashes(root: Path) -> Iterator[str]:
@@ -60,47 +51,34 @@ def collect_garbage(root: Path, *, unused: bool, yes: bool = False) -> Iterator[
     """Remove unfinished builds that no process works on, damaged artefacts and, when `unused`, what nothing needs.
 
     Needed is what last.json names, what was made or used in the last day, what builds under way read, and the inputs
-    of all that. Finished work goes with `yes` only. One line for each folder. Raises DataError where last.json does not
-    say what is needed, SettingError at the end for what could not be read or removed.
+    of all that. What may be whole goes with `yes` only. One line for each folder. Raises DataError where last.json does
+    not say what is needed, SettingError at the end for what could not be read or removed.
     """
     workspace = _existing(root)
     needed, left = _needed(workspace) if unused else None, 0
-    for each in _garbage(workspace, needed):
-        if isinstance(each, str):
-            left += 1
-            yield each
+    for seen in (*_unfinished(workspace), *_look(workspace)):
+        why = seen.problem
+        if not why and needed is not None and seen.artefact is not None and seen.artefact.key not in needed:
+            why = _UNUSED
+        if not why or not seen.lock:
             continue
         try:
-            found = [each.path, *each.path.rglob("*")]
-            what = f"{_name(each.path)} ({sum(path.stat().st_size for path in found if path.is_file()) / 1e6:.1f} MB)"
-            if each.finished and not yes:
-                yield f"would remove {what}: {each.why}; --yes removes it"
+            if not seen.readable:
+                raise PermissionError(0, why)
+            files = [path for path in (seen.path, *seen.path.rglob("*")) if path.is_file()]
+            what = f"{_name(seen.path)} ({sum(path.stat().st_size for path in files) / 1e6:.1f} MB): {why}"
+            if why in (_UNUSED, _NO_MANIFEST) and not yes:
+                yield f"would remove {what}; --yes removes it"
                 continue
-            with contextlib.suppress(Timeout), workspace.locked(each.lock):  # else somebody has begun to build it
-                if each.why == _UNUSED and _is_recent(each.path, workspace):
-                    continue
-                shutil.rmtree(each.path) if each.path.is_dir() else each.path.unlink()
-                yield f"removed {what}: {each.why}"
+            with contextlib.suppress(Timeout), workspace.locked(seen.lock):  # else somebody builds it
+                if why != _UNUSED or not _is_recent(seen.path, workspace):
+                    shutil.rmtree(seen.path) if seen.path.is_dir() else seen.path.unlink()
+                    yield f"removed {what}"
         except OSError as error:
             left += 1
-            yield f"left {_name(each.path)}: {error.strerror}"
+            yield f"left {_name(seen.path)}: {error.strerror}"
     if left:
         raise SettingError(f"{left} left in {root}", "give yourself the right to read and write there")
-
-
-def _garbage(workspace: Workspace, needed: set[str] | None) -> Iterator[_Garbage | str]:
-    """What is of no use, and a line for each that cannot be read."""
-    for path in workspace.partial_builds():
-        name = path.name.removeprefix(".").removesuffix(".partial")
-        if not workspace.is_locked(name):
-            yield _Garbage(path, name, "a build that was not finished", finished=False)
-    for seen in _look(workspace):
-        if not seen.readable:
-            yield f"left {_name(seen.path)}: {seen.problem}"
-        elif seen.problem and seen.lock:
-            yield _Garbage(seen.path, seen.lock, f"damaged: {seen.problem}", finished=seen.problem == _NO_MANIFEST)
-        elif needed is not None and seen.artefact is not None and seen.artefact.key not in needed:
-            yield _Garbage(seen.path, seen.lock, _UNUSED, finished=True)
 
 
 def _needed(workspace: Workspace) -> set[str]:
@@ -119,6 +97,11 @@ def _is_recent(folder: Path, workspace: Workspace) -> bool:
     """Whether an artefact was made or used in the last day; yes where that is not known."""
     used = read_used(workspace.root)
     return used is None or time.time() - last_use(folder, used) < _DAY
+
+
+def _unfinished(workspace: Workspace) -> Iterator[_Seen]:
+    for path in workspace.partial_builds():
+        yield _Seen(path, path.name.removeprefix(".").removesuffix(".partial"), None, "a build that was not finished")
 
 
 def _look(workspace: Workspace) -> Iterator[_Seen]:

@@ -108,11 +108,11 @@ def resolve_encoder(encoder: str | Artefact, pooling: str | None, workspace: Wor
     if pooling is not None and pooling not in get_args(Pooling):
         raise SettingError(f'unknown pooling "{pooling}"', nearest(pooling, get_args(Pooling)))
     layer = None if pooling is None else -1
-    if isinstance(encoder, str):  # a path to an artefact and the artefact have the same key
-        named = verified_in(Path(encoder).absolute())
-        encoder = named if named and named.folder.parent == workspace.root.absolute() / named.stage else encoder
     if isinstance(encoder, Artefact):
         verified(encoder)
+    elif named := verified_in(Path(encoder).absolute()):  # a path to an artefact and the artefact have the same key
+        encoder = named if named.folder.parent == workspace.root.absolute() / "encoders" else encoder
+    if isinstance(encoder, Artefact):
         # the base as the training named it: the manifest's recipe has the path, which is not part of the key
         model = encoder.manifest.get("recipe", {}).get("train", {}).get("model")
         return EncoderRef(

@@ -60,9 +60,9 @@ def damage_file(path: Path, kind: str, seed: int = 0) -> None:
 
 
 def _same_but_seconds(one: bytes, other: bytes) -> bool:
-    """Whether two manifests differ in how long the making took alone, which is no part of what was made."""
+    """Whether two manifests differ in a digit of how long the making took, which is no part of what was made."""
     try:
-        return {**json.loads(one), "seconds": 0} == {**json.loads(other), "seconds": 0}
+        return len(one) == len(other) and {**json.loads(one), "seconds": 0} == {**json.loads(other), "seconds": 0}
     except (ValueError, TypeError):
         return False
 
