@@ -164,7 +164,12 @@ def test_a_large_file_is_hashed_once_until_its_stat_changes(
     monkeypatch.setattr(artefacts, "_LARGE", 1000)
     monkeypatch.setattr(artefacts, "_TICK", 0)
     plain, hashed = artefacts.sha256_file, []
-    monkeypatch.setattr(artefacts, "sha256_file", lambda path: (hashed.append(path.relative_to(encoder.folder).as_posix()), plain(path))[1])
+
+    def counted(path: Path) -> str:
+        hashed.append(path.relative_to(encoder.folder).as_posix())
+        return plain(path)
+
+    monkeypatch.setattr(artefacts, "sha256_file", counted)
     sizes = {name: entry["size"] for name, entry in encoder.manifest["files"].items()}
     assert damage_of(encoder) == ""
     assert hashed == list(sizes)
