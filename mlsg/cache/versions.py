@@ -7,7 +7,7 @@ import platform
 from importlib import metadata
 
 _PACKAGES = ("mlsg", "torch", "transformers", "tokenizers", "datasets", "numpy", "scipy", "accelerate", "sentencex")
-_OF_VECTORS = ("torch", "transformers", "tokenizers")
+_OF_VECTORS = ("torch", "transformers", "tokenizers", "numpy")
 
 
 def versions() -> dict[str, str]:
@@ -20,6 +20,6 @@ def versions() -> dict[str, str]:
 
 
 def vector_versions() -> dict[str, str]:
-    """Of the packages that can change a vector's bits: part of the key of whatever keeps vectors, or what they gave."""
+    """Of the packages that can change the bits of vectors and cosines: part of the key of whatever keeps them."""
     found = versions()
     return {name: found.get(name, "") for name in _OF_VECTORS}

@@ -15,7 +15,7 @@ from typing import Any
 from mlsg import console
 from mlsg.cache.artefact import Artefact, Request
 from mlsg.cache.files import read_json, readable_json
-from mlsg.cache.versions import versions
+from mlsg.cache.versions import vector_versions
 from mlsg.config.catalog import Catalog, PairSet
 from mlsg.config.recipes import EvalSettings
 from mlsg.config.settings import table_of
@@ -35,7 +35,6 @@ from mlsg.report.tables import BASELINES
 
 FORMAT = 4
 _SETS = "sets.json"
-_DECIDING = ("torch", "transformers", "tokenizers", "numpy")
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,6 @@ class _Evaluation:
         encoder, settings, located = self.encoder, self.settings, self.selection.located
         languages = sorted({code for each in located for code in each.pair_set.languages})
         described = ("name", "base", "objective", "key", "pooling", "layer")
-        installed = versions()
         request = Request(
             stage="scores",
             format=FORMAT,
@@ -123,7 +121,7 @@ class _Evaluation:
                 **encoder.fingerprints,
                 **{role: base.key for role, base in bases.items()},
                 **{f"set {each.pair_set.name}": each.fingerprint for each in located},
-                **{name: installed.get(name, "") for name in _DECIDING},
+                **vector_versions(),
             },
         )
         return self.context.workspace.build(request, lambda folder, _scratch: self._make(folder, bases))
