@@ -85,7 +85,7 @@ def read_used(root: Path) -> dict[str, Any] | None:
 
 def last_use(folder: Path, used: Mapping[str, Any]) -> float:
     """When an artefact was used or made last, in seconds since 1970."""
-    return max(_entry(used, _place(folder)[1])["used"], folder.stat().st_mtime)
+    return float(max(_entry(used, _place(folder)[1])["used"], folder.stat().st_mtime))
 
 
 def _entry(used: Mapping[str, Any], name: str) -> dict[str, Any]:

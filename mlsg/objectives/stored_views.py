@@ -157,5 +157,5 @@ def _tokens_hash(text: TrainingText, rows: NDArray[np.int64]) -> str:
     """A hash of the token ids of some sentences, in their order."""
     found = hashlib.sha256(text.tokens.lengths[rows].tobytes())
     for row in rows:
-        found.update(text.tokens.ids(row))
+        found.update(text.tokens.ids(row).tobytes())
     return found.hexdigest()

@@ -224,7 +224,6 @@ from mlsg.config.catalog import load_catalog
 from mlsg.evaluate import evaluate
 from mlsg.config.recipes import EvalSettings
 from mlsg.cache.workspace import Workspace
-from tests.cache.damages import DAMAGES, damage_file
 from tests.contexts import context_of
 catalog = load_catalog([Path({catalog.pair_set("small.aa").root!r})])
 context = context_of(Workspace(Path({str(tmp_path / "w")!r})), catalog)
