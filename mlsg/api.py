@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlsg import objectives
-from mlsg.cache.artefact import Artefact, open_artefact
+from mlsg.cache.artefact import Artefact
 from mlsg.cache.explain import DryRunWorkspace, NotBuiltError, explain_built, explain_missing
+from mlsg.cache.verify import verified, verified_in
 from mlsg.config.recipes import DEFAULT_RECIPE, SECTIONS, Recipe, changed_recipe
 from mlsg.config.settings import full_name, setting_names
 from mlsg.context import Context, Paths, open_context, paths_of
@@ -184,6 +185,8 @@ def run_train_last(
     if not seeds:
         return [run_train(recipe, context, sentences, processes)]
     artefacts = train_seeds(recipe, context, sentences, seeds, processes=processes, jobs=jobs)
+    for seed, artefact in zip(seeds, artefacts, strict=True):
+        context.workspace.remember(f"train:{seed}", artefact)
     context.workspace.remember("train", artefacts[-1])
     return artefacts
 
@@ -295,8 +298,8 @@ def _recipe(name: str, settings: Mapping[str, Any], sections: Collection[str] = 
 
 def _artefact(sentences: Sentences | str | Path | None) -> Artefact | None:
     if sentences is None or isinstance(sentences, Sentences):
-        return None if sentences is None else sentences.artefact
-    artefact = open_artefact(Path(sentences).absolute())
+        return None if sentences is None else verified(sentences.artefact)
+    artefact = verified_in(Path(sentences).absolute())
     if artefact is None or artefact.stage != STAGE:
         raise SettingError(f"{sentences} does not hold prepared sentences", "name a folder that mlsg.prepare made")
     return artefact

@@ -228,13 +228,14 @@ def check(workspace: WorkspaceOption = DEFAULT_WORKSPACE) -> None:
 
 @app.command()
 def gc(
-    unused: Annotated[bool, Option("--unused", help="Also artefacts that no last run needs.")] = False,
+    unused: Annotated[bool, Option("--unused", help="Also artefacts that no last run needs; lists them.")] = False,
+    yes: Annotated[bool, Option("--yes", help="With --unused: remove them.")] = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
 ) -> None:
     """Remove killed builds and damaged artefacts."""
     from mlsg.cache.gc import collect_garbage
 
-    for line in collect_garbage(workspace, unused=unused):
+    for line in collect_garbage(workspace, unused=unused, yes=yes):
         result(line)
 
 

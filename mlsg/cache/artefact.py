@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mlsg.cache.files import canonical_json, read_json, sha256_file, sha256_text
+from mlsg.cache.files import canonical_json, read_sealed, sha256_file, sha256_text
 
 MANIFEST = "artefact.json"
 IDENTITY = ("stage", "format", "settings", "inputs", "fingerprints")  # what the key of an artefact is made of
+_LARGE = 2**20  # bytes; smaller files are hashed each time
+_TICK = 10**8  # nanoseconds; within a tick of a disk's clock a file can change and keep its times
 
 
 @dataclass(frozen=True)
@@ -73,21 +77,36 @@ class Artefact:
 
 
 def open_artefact(folder: Path) -> Artefact | None:
-    """The artefact in `folder`, or None where there is no readable manifest."""
+    """The artefact in `folder`, or None where there is no manifest with its own hash."""
     try:
-        return Artefact(folder, read_json(folder / MANIFEST))
-    except (OSError, ValueError, KeyError, TypeError):
+        return Artefact(folder, read_sealed(folder / MANIFEST))
+    except (OSError, ValueError, KeyError):
         return None
 
 
-def damage(artefact: Artefact, *, hashes: bool = False) -> str:
-    """What is wrong with the files of an artefact, or ""; compares sizes, and hashes only on demand."""
+def damage(artefact: Artefact, *, hashes: bool = False, known: dict[str, Any] | None = None) -> str:
+    """What is wrong with the files of an artefact, or ""; compares sizes, and hashes only on demand.
+
+    `known` has what large files looked like when they had their hash: these are not read again, others are added.
+    """
+    known = {} if known is None else known
     for name, entry in artefact.manifest["files"].items():
         path = artefact.folder / name
         if not path.is_file():
             return f"{name} is missing"
-        if path.stat().st_size != entry["size"]:
-            return f"{name} has {path.stat().st_size} bytes instead of {entry['size']}"
-        if hashes and sha256_file(path) != entry["sha256"]:
-            return f"{name} has changed (sha256 differs)"
+        state = path.stat()
+        if state.st_size != entry["size"]:
+            return f"{name} has {state.st_size} bytes instead of {entry['size']}"
+        seen = [state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino, entry["sha256"]]
+        if not hashes or known.get(name) == seen:
+            continue
+        try:
+            if sha256_file(path) != entry["sha256"]:
+                return f"{name} has changed (sha256 differs)"
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            return f"{name} cannot be read: {error.strerror}"
+        if state.st_size >= _LARGE and time.time_ns() - max(state.st_mtime_ns, state.st_ctime_ns) > _TICK:
+            known[name] = seen
     return ""

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,27 @@ def write_atomically(path: Path, text: str) -> None:
 def read_json(path: Path) -> Any:
     """The JSON of a file; raises OSError or ValueError."""
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def sealed_json(table: Mapping[str, Any]) -> str:
+    """JSON for people that ends with a hash of the rest, so that `read_sealed` knows it from any other bytes.
+
+    How long something took is not hashed: two builds of the same give the same hash.
+    """
+    hashed = {name: value for name, value in table.items() if name != "seconds"}
+    return readable_json({**table, "sha256": sha256_text(canonical_json(hashed))})
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """The table of a file that `sealed_json` wrote; raises OSError, and ValueError where it has other bytes."""
+    text = path.read_bytes().decode()
+    table = json.loads(text)
+    if not isinstance(table, dict):
+        raise ValueError(f"{path.name} holds no table")
+    table.pop("sha256", None)
+    if sealed_json(table) != text:
+        raise ValueError(f"{path.name} has changed")
+    return table
 
 
 def sync_tree(folder: Path) -> None:

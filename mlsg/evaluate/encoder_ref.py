@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from mlsg.cache.artefact import Artefact
+from mlsg.cache.verify import verified, verified_in
 from mlsg.cache.workspace import Workspace
 from mlsg.config.recipes import Pooling
 from mlsg.data.pairs import LocatedSet
@@ -100,14 +101,16 @@ class EncoderRef:
 def resolve_encoder(encoder: str | Artefact, pooling: str | None, workspace: Workspace, hub: Hub) -> EncoderRef:
     """The encoder that a user named: an artefact, a folder or a hub id.
 
-    Raises SettingError for an unknown pooling, ModelError and HubUnreachableError for what is not available.
+    Raises SettingError for an unknown pooling, ModelError and HubUnreachableError for what is not available, DataError
+    for a damaged artefact.
     """
     if pooling is not None and pooling not in get_args(Pooling):
         raise SettingError(f'unknown pooling "{pooling}"', nearest(pooling, get_args(Pooling)))
     layer = None if pooling is None else -1
-    if isinstance(encoder, str):  # a path to an artefact and the artefact have the same key
-        folder = Path(encoder).absolute()
-        encoder = next((each for each in workspace.artefacts("encoders") if each.folder.absolute() == folder), encoder)
+    if isinstance(encoder, Artefact):
+        verified(encoder)
+    elif named := verified_in(Path(encoder).absolute()):  # a path to an artefact and the artefact have the same key
+        encoder = named if named.folder.parent == workspace.root.absolute() / "encoders" else encoder
     if isinstance(encoder, Artefact):
         # the base as the training named it: the manifest's recipe has the path, which is not part of the key
         model = encoder.manifest.get("recipe", {}).get("train", {}).get("model")

@@ -11,6 +11,7 @@ from dataclasses import replace
 from statistics import stdev
 
 from mlsg.cache.artefact import Artefact
+from mlsg.cache.verify import verified
 from mlsg.cache.workspace import Workspace
 from mlsg.errors import SettingError
 from mlsg.evaluate.baselines import BASE_POOLINGS
@@ -32,7 +33,7 @@ def encoders_of_seeds(last: Artefact, seeds: Sequence[int], workspace: Workspace
     if missing:
         problem = f"no encoder like {last.folder.name} with seed {', '.join(missing)} in {workspace.root}"
         raise SettingError(problem, "train it: mlsg train --seeds, with the settings of the others")
-    return [alike[seed] for seed in seeds]
+    return [verified(alike[seed]) for seed in seeds]
 
 
 def over_seeds(seeds: Sequence[int], scores: Sequence[Scores]) -> SeedScores:

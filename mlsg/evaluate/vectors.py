@@ -30,14 +30,13 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from mlsg import console
-from mlsg.cache.files import canonical_json, read_json, sha256_text, write_atomically
-from mlsg.cache.workspace import versions
+from mlsg.cache.files import canonical_json, read_sealed, sealed_json, sha256_text, write_atomically
+from mlsg.cache.versions import vector_versions
 from mlsg.evaluate.encoder_ref import EncoderRef
 
 FORMAT = 1
 LIMIT = 8 * 2**30  # bytes that all encoders' vectors may take
 _FACTS = "encoder.json"
-_DECIDING = ("torch", "transformers", "tokenizers")
 
 
 @dataclass(frozen=True)
@@ -72,29 +71,28 @@ class VectorStore:
     @cached_property
     def folder(self) -> Path:
         """Where they are. What can change a vector's bits decides its name."""
-        found = versions()
         identity = {
             "format": FORMAT,
             "encoder": self.encoder.key,
             "pooling": self.encoder.pooling,
             "layer": self.encoder.layer,
             "precision": self.precision,
-            "versions": {name: found.get(name, "") for name in _DECIDING},
+            "versions": vector_versions(),
         }
         return self.root / "vectors" / sha256_text(canonical_json(identity))[:12]
 
     def facts(self) -> dict[str, Any] | None:
         """What is known of the encoder once it was loaded; None where it never was, or the file is damaged."""
         try:
-            found = read_json(self.folder / _FACTS)
+            found = read_sealed(self.folder / _FACTS)
         except (OSError, ValueError):
             return None
-        return found if isinstance(found, dict) and isinstance(found.get("dimension"), int) else None
+        return found if isinstance(found.get("dimension"), int) else None
 
     def note_facts(self, facts: Mapping[str, Any]) -> None:
         """Keep what is known of the encoder."""
         with self._writing():
-            write_atomically(self.folder / _FACTS, canonical_json(facts))
+            write_atomically(self.folder / _FACTS, sealed_json(facts))
 
     def find(self, texts: Sequence[str], dimension: int) -> Rows:
         """What is kept of some texts. A damaged file is reported and removed."""
@@ -134,7 +132,8 @@ class VectorStore:
         with self._writing():
             try:
                 temporary.write_bytes(content)
-                temporary.replace(path)
+                with contextlib.suppress(FileNotFoundError):  # where locks do not hold: they are computed again
+                    temporary.replace(path)
             finally:
                 temporary.unlink(missing_ok=True)
         keep_to_limit(self.root / "vectors")
@@ -146,7 +145,7 @@ class VectorStore:
         (self.root / "locks").mkdir(exist_ok=True)
         with FileLock(self.root / "locks" / f"vectors-{self.folder.name}.lock"):
             for left in self.folder.glob(".*"):
-                left.unlink()
+                left.unlink(missing_ok=True)
             yield
 
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from mlsg.cache.files import read_json, readable_json, write_atomically
-from mlsg.cache.workspace import updating
+from mlsg.cache.writing import updating
 from mlsg.errors import SettingError
 from mlsg.hub import libraries
 from mlsg.hub.errors import Kind, named, reworded

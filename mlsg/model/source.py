@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlsg.cache.files import canonical_json, sha256_file, sha256_text
+from mlsg.cache.verify import verified_in
 from mlsg.config.resources import starter_folder
 from mlsg.errors import HubUnreachableError, ModelError
 from mlsg.model.folder import module_folders
@@ -54,10 +55,11 @@ def find_model(model: str, revision: str = "main", hub: Hub | None = None) -> Mo
     """Find a model, fetching it from the hub where need be.
 
     `hub` brings the workspace's record of what `main` meant; without one the environment decides. Raises ModelError and
-    HubUnreachableError.
+    HubUnreachableError, DataError for an encoder of a workspace that is damaged.
     """
     folder = local_folder(model)
     if folder is not None:
+        verified_in(folder.absolute())
         return ModelFolder(model if model == "starter" else folder.resolve().name, folder)
     hub = hub or _hub()
     commit = _hub_commit(model, revision, hub)
@@ -82,6 +84,7 @@ def fingerprint_model(model: str, revision: str = "main", hub: Hub | None = None
     folder = local_folder(model)
     if folder is None:
         return f"{model}@{_hub_commit(model, revision, hub or _hub())}"
+    verified_in(folder.absolute())
     files = _files_that_matter(folder)
     if not files:
         raise ModelError(f"{model} holds no model", "name the folder that holds config.json and model.safetensors")

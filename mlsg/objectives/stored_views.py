@@ -2,13 +2,15 @@
 
     views/<key>/views-00000.safetensors     "views" (2048, L + 1, d), sentences from the longest to the shortest
 
-All layers are kept, so that trainings on some of them share the artefact. Files are mapped into memory and not read: a
-training on a million sentences touches the rows of its batch. A killed computation continues from its last whole file,
-and processes that wait for the artefact (other seeds, other ranks) compute files of it meanwhile.
+All layers are kept, so that trainings on some of them share the artefact. The tokens of the sentences in this order are
+part of the key: a tokenizer that reads one of them in another way has views of its own. Files are mapped into memory
+and not read: a training on a million sentences touches the rows of its batch. A killed computation continues from its
+last whole file, and processes that wait for the artefact (other seeds, other ranks) compute files of it meanwhile.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,15 +19,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from mlsg import console
 from mlsg.cache.artefact import Request
 from mlsg.cache.files import sync
 from mlsg.cache.shared_work import build_parts, help_build_parts
+from mlsg.cache.tensors import is_whole, save_file
+from mlsg.cache.versions import vector_versions
 from mlsg.errors import SettingError
-from mlsg.objectives.interface import Batch, CacheKey, TrainingContext
+from mlsg.objectives.interface import Batch, CacheKey, TrainingContext, TrainingText
 from mlsg.objectives.views import (
     GuideViews,
     TransformedViews,
@@ -79,19 +83,22 @@ def stored_views(
 
     `settings` are those that change a view.
     """
+    order = longest_first(guide.text)
     request = Request(
         stage="views",
         format=FORMAT,
         name=f"{cache_key.base_name.rpartition('/')[2]}-{guide.pooling}",
         settings={**settings, "max_length": cache_key.max_length},
         inputs={"sentences": cache_key.sentences},
-        fingerprints={"base": cache_key.base},
+        fingerprints={"base": cache_key.base, "tokens": _tokens_hash(guide.text, order), **vector_versions()},
     )
-    order = longest_first(guide.text)
     parts = [order[first : first + _ROWS] for first in range(0, len(order), _ROWS)]
     names = [f"views-{number:05d}.safetensors" for number in range(len(parts))]
 
     def make(folder: Path, scratch: Path) -> Mapping[str, Any]:
+        for name in names:
+            if (scratch / name).exists() and not is_whole(scratch / name):
+                (scratch / name).unlink()
         with console.progress("views", len(order), "sentences") as bar:
             for number in build_parts(scratch, names, lambda number: compute(scratch, number)):
                 bar.advance(len(parts[number]))
@@ -102,8 +109,7 @@ def stored_views(
     def compute(scratch: Path, number: int) -> None:
         views = torch.cat([part.cpu() for part in guide.of_rows(parts[number])])
         partial = scratch / f".{names[number]}"
-        save_file({"views": views.contiguous()}, partial)
-        sync(partial)
+        save_file({"views": views}, partial)
         partial.rename(scratch / names[number])
         sync(scratch)
 
@@ -111,7 +117,7 @@ def stored_views(
         return help_build_parts(scratch, names, lambda number: compute(scratch, number))
 
     folder = cache_key.workspace.build(request, make, help_make=help_make).folder
-    files = [load_file(path)["views"] for path in sorted(folder.glob("views-*.safetensors"))]
+    files = [load_file(folder / name)["views"] for name in names]
     places = np.empty(len(order), dtype=np.int64)
     places[guide.text.groups[order]] = np.arange(len(order))
     return StoredViews(files, places[guide.text.groups], layers, guide.guide.device)
@@ -145,3 +151,11 @@ def view_source(settings: Settings, context: TrainingContext, guide: Backbone) -
     whitens = settings.view_transform == "whiten"
     maps = whitening(covariances, settings.view_shrinkage).float().to(context.device) if whitens else None
     return TransformedViews(views, means.float().to(context.device), maps)
+
+
+def _tokens_hash(text: TrainingText, rows: NDArray[np.int64]) -> str:
+    """A hash of the token ids of some sentences, in their order."""
+    found = hashlib.sha256(text.tokens.lengths[rows].tobytes())
+    for row in rows:
+        found.update(text.tokens.ids(row).tobytes())
+    return found.hexdigest()

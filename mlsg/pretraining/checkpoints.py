@@ -1,4 +1,7 @@
-"""Where a killed pretraining goes on: `OUT/checkpoints/step-00001200/`, published by one rename; two stay."""
+"""Where a killed pretraining goes on: `OUT/checkpoints/step-00001200/`, published by one rename; two stay.
+
+One that is damaged is set aside and the one before it used.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from mlsg.cache.files import read_json, readable_json, sync, sync_tree
+from mlsg import console
+from mlsg.cache.files import read_sealed, sealed_json, sync, sync_tree
+from mlsg.cache.tensors import load_file, save_file
 
 _KEPT = 2
 
@@ -22,8 +26,8 @@ def save_checkpoint(folder: Path, step: int, tensors: Mapping[str, Tensor], stat
     for each in (partial, final):
         shutil.rmtree(each, ignore_errors=True)
     partial.mkdir(parents=True)
-    save_file({name: value.detach().contiguous().cpu() for name, value in tensors.items()}, partial / "t.safetensors")
-    (partial / "state.json").write_text(readable_json(state), encoding="utf-8")
+    save_file(tensors, partial / "t.safetensors")
+    (partial / "state.json").write_text(sealed_json(state), encoding="utf-8", newline="\n")
     sync_tree(partial)
     partial.rename(final)
     sync(folder)
@@ -32,9 +36,15 @@ def save_checkpoint(folder: Path, step: int, tensors: Mapping[str, Tensor], stat
 
 
 def latest_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """Tensors and state of the newest step, or None."""
-    found = _steps(folder)
-    return (load_file(found[-1] / "t.safetensors"), read_json(found[-1] / "state.json")) if found else None
+    """Tensors and state of the newest step that is whole, or None."""
+    for found in reversed(_steps(folder)):
+        try:
+            return load_file(found / "t.safetensors"), read_sealed(found / "state.json")
+        except (FileNotFoundError, ValueError) as error:
+            console.note(f"damaged checkpoint {found} ({error}): it is set aside, the one before it is used")
+            shutil.rmtree(found.with_name(f"damaged-{found.name}"), ignore_errors=True)
+            found.rename(found.with_name(f"damaged-{found.name}"))
+    return None
 
 
 def _steps(folder: Path) -> list[Path]:

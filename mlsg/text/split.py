@@ -8,6 +8,7 @@ between clauses, into parts as long as fit, which need not be sentences.
 Sentences of a long stream of documents are written down in shards, so that a killed run goes on where it stopped:
 
     <folder>/00000.txt       sentences of the documents 0..1999, one a line, in their stored form
+    <folder>/00000.sha256    the hash of that file
     <folder>/complete.json   written once the stream has ended: how many documents it had
 
 A shard is moved to its place when it is whole. What is read back does not depend on how often the run was stopped.
@@ -24,7 +25,8 @@ from pathlib import Path
 
 import sentencex
 
-from mlsg.cache.files import read_json, sync, write_atomically
+from mlsg.cache.files import read_json, sha256_file, sync, write_atomically
+from mlsg.errors import DataError
 from mlsg.text.length import length
 
 DOCUMENTS_A_SHARD = 2000
@@ -112,11 +114,19 @@ def _cut(sentence: str) -> Iterator[str]:
 
 
 def _finished(folder: Path) -> list[Path]:
-    """Return the shards from the first up to the first that is missing."""
-    names = {path.name for path in folder.glob("*.txt")}
+    """Return the shards from the first up to the first that is missing; verified. Raises DataError for damage."""
     shards: list[Path] = []
-    while (name := f"{len(shards):05}.txt") in names:
-        shards.append(folder / name)
+    written = set(folder.glob("*.sha256"))
+    while (path := folder / f"{len(shards):05}.txt").exists():
+        own = path.with_suffix(".sha256")
+        if own not in written or own.read_bytes() != sha256_file(path).encode():
+            path.unlink()
+            written.add(own)
+            break
+        shards.append(path)
+    if (folder / _COMPLETE).exists() and len(shards) < len(written):
+        (folder / _COMPLETE).unlink()
+        raise DataError(f"{path} was damaged", "run the same command again: its documents are split again")
     return shards
 
 
@@ -125,4 +135,5 @@ def _write(path: Path, sentences: Iterable[str]) -> None:
     with partial.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(f"{sentence}\n" for sentence in sentences)
     sync(partial)
+    write_atomically(path.with_suffix(".sha256"), sha256_file(partial))
     partial.rename(path)

@@ -19,6 +19,7 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from mlsg.cache.artefact import Request
+from mlsg.cache.versions import vector_versions
 from mlsg.config.recipes import EncoderSettings
 from mlsg.config.settings import table_of
 from mlsg.model.backbone import Backbone
@@ -125,7 +126,7 @@ def before_training(job: TrainJob, max_length: int, group: ProcessGroup, measure
         name=f"{job.base_name.rpartition('/')[2]}-{recipe.train.dev}",
         settings={**wanted, "encoder": table_of(recipe.encoder)},
         inputs={},
-        fingerprints={"base": job.base_fingerprint, "dev": job.dev.fingerprint},
+        fingerprints={"base": job.base_fingerprint, "dev": job.dev.fingerprint, **vector_versions()},
     )
     # Nobody waits for another one's measurement: two that measure at the same time see the same.
     found = job.workspace.find(request) if group.is_main else None

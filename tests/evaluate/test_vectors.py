@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from mlsg.evaluate import evaluate
 from mlsg.evaluate.encoder_ref import EncoderRef
 from mlsg.evaluate.vectors import Rows, VectorStore, digest, keep_to_limit
 from mlsg.model.backbone import Backbone
+from tests.cache.damages import DAMAGES, damage_file
 from tests.contexts import context_of
 from tests.evaluate.small_sets import pairs, small_catalog
 from tests.tiny_models import tiny_bert
@@ -100,6 +102,32 @@ def test_a_damaged_file_is_reported_and_removed(
     assert kept.find(TEXTS[:4], 5).known.sum() == 2
     assert "damaged vectors" in capsys.readouterr().err
     assert not path.exists()
+
+
+@pytest.mark.parametrize("kind", DAMAGES)
+def test_damaged_facts_of_an_encoder_are_as_good_as_none(tmp_path: Path, kind: str) -> None:
+    kept = store(tmp_path)
+    facts = {"pooling": "mean", "layer": 12, "dimension": 768}
+    for seed in range(20):
+        kept.note_facts(facts)
+        assert kept.facts() == facts
+        damage_file(kept.folder / "encoder.json", kind, 100 * seed)
+        assert kept.facts() is None
+
+
+@pytest.mark.parametrize("library", ["torch", "transformers", "tokenizers", "numpy"])
+def test_vectors_and_scores_of_other_versions_are_not_used(
+    library: str, base: Path, tmp_path: Path, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(base, tmp_path, catalog)
+    counts = count_encoded(monkeypatch)
+    run(base, tmp_path, catalog)
+    assert counts == []
+    installed = metadata.version
+    monkeypatch.setattr(metadata, "version", lambda name: "0.0.1" if name == library else installed(name))
+    run(base, tmp_path, catalog)
+    assert len(counts) == 1
+    assert len(Workspace(tmp_path).artefacts("scores")) == 2
 
 
 def test_past_the_limit_the_longest_unread_go_first(tmp_path: Path) -> None:

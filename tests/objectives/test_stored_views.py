@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -23,6 +25,7 @@ from mlsg.objectives.stored_views import StoredViews
 from mlsg.objectives.views import GuideViews
 from mlsg.train.schedule import seed_of
 from mlsg.train.text import TokenisedText
+from tests.cache.damages import DAMAGES, damage_file
 from tests.tiny_models import tiny_bert
 from tests.train.small import HEAD, batch, loss_of, tokenised
 
@@ -70,6 +73,59 @@ def test_stored_views_give_the_loss_of_views_on_the_fly(
     asked = batch(text, ROWS)
     assert torch.allclose(stored.views(asked), computed.views(asked), atol=1e-5)
     assert loss_of(stored, base, asked).item() == pytest.approx(loss_of(computed, base, asked).item(), rel=1e-5)
+
+
+def test_a_sentence_that_is_tokenised_otherwise_has_views_of_its_own(
+    base: Backbone, text: TokenisedText, workspace: Workspace
+) -> None:
+    built(base, text, workspace)
+    tokens = text.tokens
+    for row in (0, 5, len(text) - 1):  # one token less, as from another version of a tokenizer
+        flat = np.delete(tokens.flat, tokens.starts[row] + 1)
+        starts = tokens.starts - (np.arange(len(tokens.starts)) > row)
+        other = TokenisedText(replace(tokens, flat=flat, starts=starts))
+        for asked in (batch(other, ROWS), batch(other, list(range(len(other) - 6, len(other))))):
+            stored, computed = (built(base, other, where).views(asked) for where in (workspace, None))
+            assert torch.allclose(stored, computed, atol=1e-5)
+    swapped = tokens.flat.copy()
+    swapped[tokens.starts[3] + 1 : tokens.starts[3] + 3] = swapped[tokens.starts[3] + 1 : tokens.starts[3] + 3][::-1]
+    other = TokenisedText(replace(tokens, flat=swapped))
+    stored, computed = (built(base, other, where).views(batch(other, [3, 4])) for where in (workspace, None))
+    assert torch.allclose(stored, computed, atol=1e-5)
+    assert len(workspace.artefacts("views")) == 5
+
+
+def test_other_versions_of_the_libraries_have_views_of_their_own(
+    base: Backbone, text: TokenisedText, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built(base, text, workspace)
+    monkeypatch.setattr(stored_views, "vector_versions", lambda: {"torch": "9.9"})
+    built(base, text, workspace)
+    assert len(workspace.artefacts("views")) == 2
+
+
+@pytest.mark.parametrize("kind", DAMAGES)
+def test_a_part_that_was_damaged_after_a_kill_is_computed_again(
+    kind: str, base: Backbone, text: TokenisedText, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored_views, "_ROWS", 10)
+    expected = built(base, text, Workspace(tmp_path / "whole")).views(batch(text, ROWS))
+    broken, plain = Workspace(tmp_path / "broken"), stored_views.save_file
+    saved: list[Path] = []
+
+    def save(tensors: dict[str, torch.Tensor], path: Path) -> None:
+        if len(saved) == 2:
+            raise KeyboardInterrupt
+        saved.append(path)
+        plain(tensors, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stored_views, "save_file", save)
+        with pytest.raises(KeyboardInterrupt):
+            built(base, text, broken)
+    part = sorted((tmp_path / "broken").rglob("scratch/views-*.safetensors"))[0]
+    damage_file(part, kind)
+    assert torch.equal(built(base, text, broken).views(batch(text, ROWS)), expected)
 
 
 def test_half_precision_changes_the_loss_by_little(base: Backbone, text: TokenisedText, workspace: Workspace) -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from mlsg.errors import DataError
 from mlsg.text import split as split_module
 from mlsg.text.split import read_shards, write_shards
+from tests.cache.damages import DAMAGES, damage_file
 
 
 @pytest.fixture(autouse=True)
@@ -72,6 +74,25 @@ def test_a_half_written_shard_is_not_read(tmp_path: Path) -> None:
     _write(tmp_path / "s", _documents(7))
     (tmp_path / "s" / "00003.partial").write_text("half")
     assert list(read_shards(tmp_path / "s")) == _expected(7)
+
+
+@pytest.mark.parametrize("kind", DAMAGES)
+@pytest.mark.parametrize("name", ["00000.txt", "00001.txt", "00002.txt", "00001.sha256", "00002.sha256"])
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_damaged_shard_is_split_again(ended: bool, name: str, kind: str, tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    if ended:
+        _write(folder, _documents(9))
+    else:
+        with pytest.raises(InterruptedError):
+            _write(folder, _documents(12, stop_before=10))
+    damage_file(folder / name, kind)
+    if ended:
+        with pytest.raises(DataError, match="run the same command again"):
+            list(read_shards(folder))
+    count = 9 if ended else 12
+    assert _write(folder, _documents(count))[-1] == count
+    assert list(read_shards(folder)) == _expected(count)
 
 
 def test_odd_line_separators_stay_inside_a_sentence(tmp_path: Path) -> None:

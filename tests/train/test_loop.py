@@ -15,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from mlsg.cache.files import read_sealed
 from mlsg.config.recipes import EncoderSettings
 from mlsg.errors import DivergedError, SettingError
 from mlsg.model.backbone import load_backbone
@@ -318,14 +319,14 @@ def test_an_interrupted_training_goes_on_to_the_same_bits(small: Small, monkeypa
         assert same(uninterrupted, weights(resumed))
 
 
-def test_only_the_newest_checkpoint_and_the_best_weights_it_names_stay(small: Small) -> None:
+def test_only_the_two_newest_checkpoints_and_the_best_weights_they_name_stay(small: Small) -> None:
     small.train.update(epochs=3)
     small.checkpoint_every = 5
     small.run()
     kept = sorted(path.name for path in small.scratch.iterdir())
-    assert kept[-1] == "step-00000030"
-    assert len(kept) == 2
-    assert kept[0].startswith("best-")
+    assert kept[-2:] == ["step-00000025", "step-00000030"]
+    named = {read_sealed(small.scratch / step / "state.json")["best"] for step in kept[-2:]}
+    assert kept[:-2] == sorted(named)
 
 
 def test_between_checkpoints_only_the_newest_best_weights_stay(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from mlsg.cache.artefact import Artefact
+from mlsg.cache.files import sealed_json
 from mlsg.cache.workspace import Workspace
 from mlsg.cli import app
 from mlsg.train.checkpoints import newest_step
@@ -236,7 +237,7 @@ def test_processes_share_what_another_training_has_measured_of_the_base(place: P
     assert done.code == 0, done.err
     (kept,) = place.workspace.artefacts("measurements")
     told = {**kept.manifest, "facts": {**kept.facts, "dev": 0.125}}
-    (kept.folder / "artefact.json").write_text(json.dumps(told), encoding="utf-8")
+    (kept.folder / "artefact.json").write_text(sealed_json(told), encoding="utf-8")
     done = place.run("--seed", "2", *few)
     assert done.code == 0, done.err
     second = next(made for made in place.encoders() if made.settings["train"]["seed"] == 2)

@@ -15,6 +15,7 @@ from typing import Any
 from mlsg import console
 from mlsg.cache.artefact import Artefact, Request
 from mlsg.cache.files import read_json, readable_json
+from mlsg.cache.versions import vector_versions
 from mlsg.config.catalog import Catalog, PairSet
 from mlsg.config.recipes import EvalSettings
 from mlsg.config.settings import table_of
@@ -122,6 +123,7 @@ class _Evaluation:
                 **encoder.fingerprints,
                 **{role: base.key for role, base in bases.items()},
                 **{f"set {each.pair_set.name}": each.fingerprint for each in located},
+                **vector_versions(),
             },
         )
         return self.context.workspace.build(request, lambda folder, _scratch: self._make(folder, bases))
