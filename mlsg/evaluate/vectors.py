@@ -34,7 +34,7 @@ from mlsg.cache.files import canonical_json, read_json, sha256_text, write_atomi
 from mlsg.cache.workspace import versions
 from mlsg.evaluate.encoder_ref import EncoderRef
 
-FORMAT = 1
+FORMAT = 2
 LIMIT = 8 * 2**30  # bytes that all encoders' vectors may take
 _FACTS = "encoder.json"
 _DECIDING = ("torch", "transformers", "tokenizers")

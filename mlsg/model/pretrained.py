@@ -29,6 +29,7 @@ from transformers.utils import logging
 
 from mlsg.cache.files import read_json
 from mlsg.errors import ModelError
+from mlsg.model.adapter import with_adapter
 from mlsg.model.folder import write_json
 
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "bpe.codes")
@@ -94,6 +95,9 @@ def read_model(folder: Path, config: PreTrainedConfig) -> PreTrainedModel:
                 trust_remote_code=False,
                 local_files_only=True,
                 output_loading_info=True,
+                adapter_kwargs={
+                    "subfolder": "-"
+                },  # transformers finds no adapter there; with_adapter merges it, checked
                 **options,
             )
     except Exception as error:
@@ -102,8 +106,7 @@ def read_model(folder: Path, config: PreTrainedConfig) -> PreTrainedModel:
     if missing:
         problem = f"the weights in {folder} lack {len(missing)} tensors of its config.json, the first is {missing[0]}"
         raise ModelError(problem, _AGAIN)
-    model.eval()
-    return model
+    return with_adapter(model, folder).eval()
 
 
 def read_tokenizer(folder: Path, config: PreTrainedConfig, *, lower_case: bool) -> PreTrainedTokenizerBase:

@@ -32,7 +32,7 @@ from mlsg.hub import Hub
 from mlsg.report.card import CARD, card
 from mlsg.report.tables import BASELINES
 
-FORMAT = 3
+FORMAT = 4
 _SETS = "sets.json"
 
 
