@@ -52,6 +52,10 @@ def _dotted(value: Any) -> bool:
     return isinstance(value, str) and bool(re.fullmatch(r"[\w.]+", value))
 
 
+def _printable(value: Any) -> bool:
+    return isinstance(value, str) and value.isprintable()
+
+
 def _names(value: Any) -> bool:
     """Plain names: a pattern could be matched for ever."""
     return isinstance(value, list) and all(map(_dotted, value))
@@ -81,7 +85,8 @@ def _untrusted(value: Any) -> bool:
 _DIMENSION: Keys = {"word_embedding_dimension": _count, "embedding_dimension": _count}
 _SENTENCE: Keys = {"module_input_name": "sentence_embedding", "module_output_name": ("sentence_embedding", None)}
 
-MODULE: Keys = {"idx": object, "name": str, "path": str, "type": _dotted, "kwargs": _empty}  # an entry of modules.json
+MODULE: Keys = {"idx": object, "name": str, "path": _printable, "type": _dotted, "kwargs": _empty}
+"""Of an entry of modules.json."""
 
 MODEL: Keys = {  # config_sentence_transformers.json
     "__version__": object,

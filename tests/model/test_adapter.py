@@ -139,7 +139,9 @@ def _of_another_model(folder: Path) -> None:
 
 def _of_another_width(folder: Path) -> None:
     tensors = load_file(folder / "adapter_model.safetensors")
-    save_file({name: each[..., :2] for name, each in tensors.items()}, folder / "adapter_model.safetensors")
+    save_file(
+        {name: each[..., :2].contiguous() for name, each in tensors.items()}, folder / "adapter_model.safetensors"
+    )
 
 
 _DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
