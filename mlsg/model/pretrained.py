@@ -106,7 +106,9 @@ def read_model(folder: Path, config: PreTrainedConfig) -> PreTrainedModel:
     if missing:
         problem = f"the weights in {folder} lack {len(missing)} tensors of its config.json, the first is {missing[0]}"
         raise ModelError(problem, _AGAIN)
-    return with_adapter(model, folder).eval()
+    model = with_adapter(model, folder)
+    model.eval()
+    return model
 
 
 def read_tokenizer(folder: Path, config: PreTrainedConfig, *, lower_case: bool) -> PreTrainedTokenizerBase:

@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 from scipy.stats import spearmanr
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Dense, Normalize, Transformer
@@ -203,6 +205,17 @@ def test_similarity_is_the_declared_one_and_is_kept(bert: Path, tmp_path: Path, 
     encoder.save_pretrained(tmp_path / "ours")
     assert SentenceTransformer(str(tmp_path / "ours"), device="cpu").similarity_fn_name == name
     assert Encoder.from_pretrained(tmp_path / "ours").similarity_fn_name == name
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("function", ["torch.nn.ReLU", "torch.nn.modules.GELU", "torch.nn.modules.linear.Identity"])
+def test_dense_weights_of_another_precision_are_read(
+    bert: Path, tmp_path: Path, kind: torch.dtype, function: str
+) -> None:
+    folder = written_folder(bert, tmp_path / "m", dense={"activation_function": function})
+    path = folder / "2_Dense/model.safetensors"
+    save_file({name: tensor.to(kind) for name, tensor in load_file(path).items()}, path)
+    _assert_same(folder)
 
 
 def test_a_pooling_of_folders_alone_is_not_one_to_choose(bert: Path) -> None:
