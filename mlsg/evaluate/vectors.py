@@ -34,7 +34,7 @@ from mlsg.cache.files import canonical_json, read_sealed, sealed_json, sha256_te
 from mlsg.cache.versions import vector_versions
 from mlsg.evaluate.encoder_ref import EncoderRef
 
-FORMAT = 1
+FORMAT = 2
 LIMIT = 8 * 2**30  # bytes that all encoders' vectors may take
 _FACTS = "encoder.json"
 

@@ -186,7 +186,8 @@ def read_backbone(located: ModelFolder, *, max_length: int | None = None) -> Bac
     config = read_config(declared.folder)
     tokenizer = read_tokenizer(declared.folder, config, lower_case=declared.lower_case)
     model = read_model(declared.folder, config)
-    limits = (max_length, declared.max_length, positions(model), tokenizer.model_max_length)
+    own = declared.max_length or tokenizer.model_max_length  # sentence-transformers sets the one to the other
+    limits = (max_length, own, positions(model))
     shortest = min((limit for limit in limits if limit is not None and limit < _ENDLESS), default=512)
     least = tokenizer.num_special_tokens_to_add() + 1
     if shortest < least:

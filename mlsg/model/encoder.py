@@ -4,7 +4,7 @@
     encoder = Encoder.from_pretrained("xlm-roberta-base", pooling="mean")
     vectors = encoder.encode(sentences)                    # float32 (n, d), in the order of `sentences`
     vector = encoder.encode("One sentence.")               # float32 (d,)
-    cosines = encoder.similarity(vectors, vector)          # float32 (n, 1)
+    cosines = encoder.similarity(vectors, vector)          # float32 (n, 1); what the folder declares, else cosines
 
 Names are those of sentence-transformers. In float32 the vectors equal those of `SentenceTransformer(folder).encode` to
 1e-5.
@@ -12,9 +12,9 @@ Names are those of sentence-transformers. In float32 the vectors equal those of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ from torch import Tensor
 from mlsg import console
 from mlsg.errors import SettingError, nearest
 from mlsg.model.backbone import Backbone, read_backbone
-from mlsg.model.fast.packing import pack, pool_packed
+from mlsg.model.fast.packing import Packed, pack, pool_packed
 from mlsg.model.fast.threads import parallel_map, prefetch
 from mlsg.model.folder import (
     EncoderModules,
@@ -38,7 +38,7 @@ from mlsg.model.folder import (
     write_provenance,
 )
 from mlsg.model.modules import Dense, Normalize, read_module, write_layer_average, write_module
-from mlsg.model.pooling import POOLINGS, checked_layer
+from mlsg.model.pooling import POOLINGS, checked_layer, modes_of
 from mlsg.model.precision import PRECISIONS, autocast
 from mlsg.model.pretrained import write_model, write_tokenizer
 from mlsg.model.source import find_model
@@ -68,8 +68,9 @@ class Encoder:
     """A base, a pooling from one of its layers, and modules (Dense, Normalize) after it.
 
     `layer` is 0..L. `prompts` are texts by name, put before each sentence on demand, or always where
-    `default_prompt_name` is one of them. `provenance` is what mlsg.json says of where the encoder comes from, `source`
-    the folder or hub id that it was loaded from.
+    `default_prompt_name` is one of them; without `include_prompt` their tokens are attended to and not pooled.
+    `truncate_dim` keeps the first so many numbers of a vector. `provenance` is what mlsg.json says of where the encoder
+    comes from, `source` the folder or hub id that it was loaded from.
     """
 
     def __init__(
@@ -81,6 +82,9 @@ class Encoder:
         modules: Iterable[Dense | Normalize] = (),
         prompts: Mapping[str, str] | None = None,
         default_prompt_name: str | None = None,
+        include_prompt: bool = True,
+        truncate_dim: int | None = None,
+        similarity_fn_name: str = "cosine",
         precision: str = "float32",
         provenance: Mapping[str, Any] | None = None,
         source: str | None = None,
@@ -93,6 +97,9 @@ class Encoder:
         self.modules = tuple(module.to(backbone.device).eval() for module in modules)
         self.prompts = dict(prompts or {})
         self.default_prompt_name = default_prompt_name
+        self.include_prompt = include_prompt
+        self.truncate_dim = truncate_dim
+        self.similarity_fn_name = similarity_fn_name
         self.precision = precision
         self.provenance = dict(provenance or {})
         self.source = source
@@ -124,7 +131,7 @@ class Encoder:
         found = _encoder_modules(located.folder, pooling, layer, str(source))
         backbone = read_backbone(located)
         modules: list[Dense | Normalize] = []
-        dimension = backbone.dimension
+        dimension = backbone.dimension * len(modes_of(found.pooling))
         for each in found.modules:
             module = read_module(each, dimension)
             dimension = module.linear.out_features if isinstance(module, Dense) else dimension
@@ -137,6 +144,9 @@ class Encoder:
             modules=modules,
             prompts=found.prompts,
             default_prompt_name=found.default_prompt_name,
+            include_prompt=found.include_prompt,
+            truncate_dim=found.truncate_dim,
+            similarity_fn_name=found.similarity_fn_name,
             precision=precision,
             provenance=read_provenance(located.folder),
             source=str(source),
@@ -154,7 +164,8 @@ class Encoder:
     def dimension(self) -> int:
         """Length of a vector."""
         widths = [module.linear.out_features for module in self.modules if isinstance(module, Dense)]
-        return widths[-1] if widths else self.backbone.dimension
+        width = widths[-1] if widths else self.backbone.dimension * len(modes_of(self.pooling))
+        return width if self.truncate_dim is None else min(width, self.truncate_dim)
 
     def get_sentence_embedding_dimension(self) -> int:
         """Length of a vector, under sentence-transformers' name."""
@@ -181,7 +192,15 @@ class Encoder:
     def tokenize(self, texts: Sequence[str], prompt: str | None = None) -> Tokens:
         """Tokens of each text after `prompt`, None being the default one. Raises DataError for broken Unicode."""
         before = self.prompt_of(prompt)
-        return self.backbone.tokenize([before + text for text in texts] if before else texts)
+        if not before:
+            return self.backbone.tokenize(texts)
+        tokens = self.backbone.tokenize([before + text for text in texts])
+        return tokens if self.include_prompt else replace(tokens, prompt=self._length_of(before))
+
+    def _length_of(self, prompt: str) -> int:
+        """Tokens of a prompt as sentence-transformers counts them: alone, without a special token at its end."""
+        ids = self.backbone.tokenize([prompt]).ids(0)
+        return len(ids) - int(len(ids) > 0 and int(ids[-1]) in self.backbone.tokenizer.all_special_ids)
 
     def encode(
         self,
@@ -226,16 +245,20 @@ class Encoder:
         return vectors.reshape(-1) if isinstance(sentences, str) else vectors
 
     def similarity(self, embeddings1: ArrayLike, embeddings2: ArrayLike) -> NDArray[np.float32]:
-        """Cosines, (n, d) and (m, d) -> (n, m) in float32; one vector (d,) counts as one row."""
+        """(n, d) and (m, d) -> (n, m) in float32 by `similarity_fn_name`; one vector (d,) counts as one row."""
         left, right = (np.atleast_2d(np.asarray(each, dtype=np.float32)) for each in (embeddings1, embeddings2))
-        cosines: NDArray[np.float32] = _normalized(left) @ _normalized(right).T
-        return cosines
+        return _SIMILARITIES[self.similarity_fn_name](left, right)
 
     def after_pooling(self, pooled: Tensor) -> Tensor:
         """(b, e) from pooled vectors (b, d): the modules, in float32 (small, and a scaling would lose bits)."""
         for module in self.modules:
             pooled = module(pooled.float())
-        return pooled
+        return pooled[:, : self.dimension]
+
+    def pooled(self, states: Sequence[Tensor], packed: Packed, prompt: int, layer: int) -> Tensor:
+        """(b, d) from hidden states (r, t, d) of sentences of which the first `prompt` tokens are the prompt's."""
+        own = packed if self.include_prompt or not prompt else packed.after(prompt)
+        return pool_packed(states, own, self.pooling, layer)
 
     @property
     def reads_last_layer(self) -> bool:
@@ -267,7 +290,10 @@ class Encoder:
         base = whole if self.layer == whole.layers else whole.truncated(self.layer)
         folder.mkdir(parents=True, exist_ok=True)
         kinds = tuple(ModuleFolder(type(module).__name__, folder) for module in self.modules)
-        layout = EncoderModules(self.pooling, kinds, self.prompts, self.default_prompt_name)
+        layout = EncoderModules(
+            *(self.pooling, kinds, self.prompts, self.default_prompt_name),
+            *(self.include_prompt, self.truncate_dim, self.similarity_fn_name),
+        )
         places = write_layout(
             folder, layout, dimension=base.dimension, max_length=base.max_length, lower_case=base.lower_case
         )
@@ -312,7 +338,7 @@ def encode_tokens(
         packed = pack(tokens, rows, together=together).to(device)
         with autocast(device, lead.precision):
             states = (backbone.last_state_of(packed),) if last else backbone.states_of(packed)
-            pooled = [pool_packed(states, packed, each.pooling, -1 if last else each.layer) for each in encoders]
+            pooled = [each.pooled(states, packed, tokens.prompt, -1 if last else each.layer) for each in encoders]
         return rows, [each.after_pooling(own).float().cpu().numpy() for each, own in zip(encoders, pooled, strict=True)]
 
     yield from parallel_map(computed, batches) if device.type == "cpu" else map(computed, batches)
@@ -334,6 +360,20 @@ def _normalized(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """(n, d) -> (n, d) of length 1; a zero vector stays zero."""
     lengths: NDArray[np.float32] = np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-12)
     return vectors / lengths
+
+
+def _distances(left: NDArray[np.float32], right: NDArray[np.float32], order: float) -> NDArray[np.float32]:
+    """(n, d) and (m, d) -> (n, m) by the norm of that order."""
+    distances: NDArray[np.float32] = torch.cdist(torch.from_numpy(left), torch.from_numpy(right), p=order).numpy()
+    return distances
+
+
+_SIMILARITIES: Mapping[str, Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]] = {
+    "cosine": lambda left, right: _normalized(left) @ _normalized(right).T,
+    "dot": lambda left, right: left @ right.T,
+    "euclidean": lambda left, right: -_distances(left, right, 2),
+    "manhattan": lambda left, right: -_distances(left, right, 1),
+}
 
 
 def _encoder_modules(folder: Path, pooling: str | None, layer: int | None, source: str) -> EncoderModules:

@@ -13,42 +13,43 @@ bytes. Modules that mlsg does not have are refused, never skipped: vectors would
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from mlsg.cache.files import read_json, readable_json
+from mlsg.cache.files import readable_json
 from mlsg.errors import ModelError
+from mlsg.model.folder_keys import (
+    INSTEAD,
+    LAYER_AVERAGE,
+    LEGACY_MODES,
+    MODEL,
+    MODULE,
+    POOLING,
+    TRANSFORMER,
+    known,
+    read_known,
+    read_settings,
+    read_table,
+    shown,
+)
 
 SCHEMA = "mlsg.encoder/1"
 PROVENANCE = "mlsg.json"
+ADAPTER_CONFIG = "adapter_config.json"
 _MODULES = "modules.json"
-_SENTENCE_CONFIG = "sentence_bert_config.json"
+_BERTS = ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+_SENTENCE_CONFIGS = tuple(f"sentence_{kind}_config.json" for kind in _BERTS)
+"""In the order in which sentence-transformers looks for them; the first one that says anything counts."""
+
 _MODEL_CONFIG = "config_sentence_transformers.json"
-_LEGACY_POOLINGS = {
-    "pooling_mode_cls_token": "cls",
-    "pooling_mode_max_tokens": "max",
-    "pooling_mode_mean_tokens": "mean",
-    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
-    "pooling_mode_weightedmean_tokens": "weightedmean",
-    "pooling_mode_lasttoken": "lasttoken",
-}
-_TRANSFORMER_DEFAULTS: Mapping[str, Callable[[Any], bool]] = {
-    "max_seq_length": lambda value: value is None or (isinstance(value, int) and value > 0),
-    "do_lower_case": lambda value: isinstance(value, bool),
-    "transformer_task": lambda value: value == "feature-extraction",
-    "module_output_name": lambda value: value == "token_embeddings",
-    "modality_config": lambda value: (
-        value.get("text", {}).get("method_output_name") == "last_hidden_state" and "message" not in value
-    ),
-    "unpad_inputs": lambda value: True,
-    "model_args": lambda value: set(value) <= {"trust_remote_code", "attn_implementation", "torch_dtype", "dtype"},
-    "model_kwargs": lambda value: set(value) <= {"trust_remote_code", "attn_implementation", "torch_dtype", "dtype"},
-}
+_EMPTY_PROMPTS = ("query", "document")  # sentence-transformers has them in every model
+_AGAIN = "download the model again"
 
 
 @dataclass(frozen=True)
@@ -70,12 +71,18 @@ class ModuleFolder:
 
 @dataclass(frozen=True)
 class EncoderModules:
-    """What a sentence-transformers folder does with the base's outputs, and the prompts it declares by name."""
+    """What a sentence-transformers folder does with the base's outputs, and the prompts it declares by name.
+
+    Poolings that are joined have one name: `cls+mean`.
+    """
 
     pooling: str
     modules: tuple[ModuleFolder, ...] = ()
     prompts: Mapping[str, str] = field(default_factory=dict)
     default_prompt_name: str | None = None
+    include_prompt: bool = True
+    truncate_dim: int | None = None
+    similarity_fn_name: str = "cosine"
 
 
 def is_sentence_transformer(folder: Path) -> bool:
@@ -94,15 +101,13 @@ def read_transformer(folder: Path) -> Transformer:
     Raises ModelError for modules or settings that mlsg does not have.
     """
     if not is_sentence_transformer(folder):
-        return Transformer(folder)
+        return Transformer(_with_base(folder))
     kind, where = _modules(folder)[0]
     if kind != "Transformer":
         raise ModelError(f"{folder}: the first module is {kind}, not a Transformer", "name an encoder of the BERT kind")
-    settings = read_table(where / _SENTENCE_CONFIG) if (where / _SENTENCE_CONFIG).is_file() else {}
-    for key, value in settings.items():
-        if not _is_understood(key, value):
-            raise ModelError(f"{where / _SENTENCE_CONFIG}: mlsg does not have {key} = {value!r}", _INSTEAD)
-    return Transformer(where, settings.get("max_seq_length"), settings.get("do_lower_case", False))
+    paths = (where / name for name in _SENTENCE_CONFIGS)
+    settings = next((found for path in paths if path.exists() and (found := read_known(path, TRANSFORMER))), {})
+    return Transformer(_with_base(where), settings.get("max_seq_length"), bool(settings.get("do_lower_case")))
 
 
 def read_encoder_modules(folder: Path) -> EncoderModules:
@@ -116,15 +121,16 @@ def read_encoder_modules(folder: Path) -> EncoderModules:
         _check_layer_average(read_transformer(folder).folder, modules[0][1])
         modules = modules[1:]
     if not modules or modules[0][0] != "Pooling":
-        raise ModelError(f"{folder / _MODULES}: no Pooling follows the Transformer", _INSTEAD)
-    pooling = _pooling(modules[0][1])
+        raise ModelError(f"{folder / _MODULES}: no Pooling follows the Transformer", INSTEAD)
+    pooling, include_prompt = _pooling(modules[0][1])
     if averaged and pooling != "mean":
-        raise ModelError(f"{folder / _MODULES}: mlsg does not have {pooling} over averaged layers", _INSTEAD)
+        raise ModelError(f"{folder / _MODULES}: mlsg does not have {pooling} over averaged layers", INSTEAD)
     for kind, where in modules[1:]:
         if kind not in ("Dense", "Normalize"):
-            raise ModelError(f"{where}: mlsg does not have the module {kind}", _INSTEAD)
+            raise ModelError(f"{where}: mlsg does not have the module {kind}", INSTEAD)
     following = tuple(ModuleFolder(kind, where) for kind, where in modules[1:])
-    return EncoderModules("first_last" if averaged else pooling, following, *_prompts(folder))
+    pooling = "first_last" if averaged else pooling
+    return EncoderModules(pooling, following, include_prompt=include_prompt, **_model_settings(folder))
 
 
 def write_layout(
@@ -147,13 +153,17 @@ def write_layout(
     for path in paths[1:]:
         (folder / path).mkdir(exist_ok=True)
     write_json(folder / _MODULES, modules)
-    write_json(folder / _SENTENCE_CONFIG, {"max_seq_length": max_length, "do_lower_case": lower_case})
+    write_json(folder / _SENTENCE_CONFIGS[0], {"max_seq_length": max_length, "do_lower_case": lower_case})
     settings = {"prompts": dict(layout.prompts), "default_prompt_name": layout.default_prompt_name}
-    table = {"model_type": "SentenceTransformer", **settings, "similarity_fn_name": "cosine"}
-    write_json(folder / _MODEL_CONFIG, table)
-    mode = "mean" if averaged else layout.pooling
-    switches = {key: name == mode for key, name in _LEGACY_POOLINGS.items()}
-    write_json(folder / paths[pooling] / "config.json", {"word_embedding_dimension": dimension, **switches})
+    settings = {"model_type": "SentenceTransformer", **settings, "similarity_fn_name": layout.similarity_fn_name}
+    truncated = {} if layout.truncate_dim is None else {"truncate_dim": layout.truncate_dim}
+    write_json(folder / _MODEL_CONFIG, settings | truncated)
+    modes = ["mean"] if averaged else layout.pooling.split("+")
+    switches: dict[str, Any] = {key: name in modes for key, name in LEGACY_MODES.items()}
+    if modes != [name for name in LEGACY_MODES.values() if name in modes]:  # in an order that no switches can say
+        switches = {"pooling_mode": modes}
+    left_out = {} if layout.include_prompt else {"include_prompt": False}
+    write_json(folder / paths[pooling] / "config.json", {"word_embedding_dimension": dimension, **switches, **left_out})
     found = {str(number): folder / path for number, path in enumerate(paths[pooling + 1 :])}
     return {**found, "WeightedLayerPooling": folder / paths[1]} if averaged else found
 
@@ -165,7 +175,7 @@ def read_provenance(folder: Path) -> dict[str, Any]:
         return {}
     found = read_table(path)
     if found.get("schema") != SCHEMA:
-        raise ModelError(f"{path} is of kind {found.get('schema')!r}, not {SCHEMA}", "update mlsg")
+        raise ModelError(f"{path} is of kind {shown(found.get('schema'))}, not {SCHEMA}", "update mlsg")
     return found
 
 
@@ -174,76 +184,83 @@ def write_provenance(folder: Path, facts: Mapping[str, Any], provenance: Mapping
     write_json(folder / PROVENANCE, {**provenance, "schema": SCHEMA, "encoder": dict(facts)})
 
 
-_INSTEAD = "use an encoder made of Transformer, Pooling (cls, mean, max), Dense and Normalize"
-
-
 def _modules(folder: Path) -> list[tuple[str, Path]]:
     """(class name, folder) of each module, in order."""
     path = folder / _MODULES
+    entries = read_settings(path)
+    if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
+        raise ModelError(f"{path} names no modules", _AGAIN)
+    for entry in entries:
+        known(entry, MODULE, path)
+        if lacking := [key for key in ("name", "path", "type") if key not in entry]:
+            raise ModelError(f"{path} does not say the {lacking[0]} of a module", _AGAIN)
+        if not entry["type"].startswith("sentence_transformers."):
+            own = shown(entry["type"])
+            raise ModelError(f"{path}: {own} is code of the model's own, which mlsg never runs", INSTEAD)
+        if not _is_inside(folder, entry["path"]):
+            raise ModelError(f"{path}: {shown(entry['path'])} is outside of the model", _AGAIN)
+    if len({entry["name"] for entry in entries}) < len(entries):
+        raise ModelError(f"{path} has two modules of one name", _AGAIN)
+    return [(entry["type"].rpartition(".")[2], folder / entry["path"]) for entry in entries]
+
+
+def _is_inside(folder: Path, path: str) -> bool:
+    """Whether a path of a model's file stays in the model's folder, written for any system and followed on this one."""
+    written = PureWindowsPath(path)
+    if written.anchor or ".." in written.parts or len(path) > 255:
+        return False
     try:
-        found = [(str(entry["type"]), folder / str(entry["path"])) for entry in read_json(path)]
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ModelError(f"{path} cannot be read ({error})", "download the model again") from error
-    for kind, where in found:
-        if not kind.startswith("sentence_transformers."):
-            raise ModelError(f"{path}: {kind} is code of the model's own, which mlsg never runs", _INSTEAD)
-        if not where.resolve().is_relative_to(folder.resolve()):
-            raise ModelError(f"{path}: {where} is outside of the model", "download the model again")
-    if not found:
-        raise ModelError(f"{path} names no modules", "download the model again")
-    return [(kind.rpartition(".")[2], where) for kind, where in found]
+        return (folder / path).resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError, RuntimeError):  # no name of a file, or links in a circle
+        return False
 
 
-def _pooling(where: Path) -> str:
-    settings = read_table(where / "config.json")
+def _with_base(where: Path) -> Path:
+    """The folder itself. Raises ModelError for a LoRA adapter that was saved without its base."""
+    if (where / ADAPTER_CONFIG).exists() and not (where / "config.json").exists():
+        remedy = "merge it into its base with peft and save that, or put the files of the base beside it"
+        raise ModelError(f"{where} holds an adapter without its base", remedy)
+    return where
+
+
+def _pooling(where: Path) -> tuple[str, bool]:
+    """The pooling, and whether it sees the prompt."""
+    settings = read_known(where / "config.json", POOLING)
     modes = settings.get("pooling_mode")
     if modes is None:
-        modes = [mode for key, mode in _LEGACY_POOLINGS.items() if settings.get(key)] or ["mean"]
-    if isinstance(modes, str):
-        modes = [modes]
-    if len(modes) != 1 or modes[0] not in ("cls", "mean", "max"):
-        raise ModelError(f"{where}: mlsg does not have the pooling {' + '.join(map(str, modes))}", _INSTEAD)
-    if settings.get("include_prompt") is False:
-        raise ModelError(f"{where}: mlsg does not have include_prompt = False", _INSTEAD)
-    return str(modes[0])
+        modes = [mode for key, mode in LEGACY_MODES.items() if settings.get(key)] or ["mean"]
+    return "+".join([modes] if isinstance(modes, str) else modes), settings.get("include_prompt", True)
 
 
 def _check_layer_average(base: Path, where: Path) -> None:
     """Raise ModelError unless layers 1 and L, and no others, are averaged: the one mix that mlsg has (first_last)."""
-    settings = read_table(where / "config.json")
+    settings, config = read_known(where / "config.json", LAYER_AVERAGE), read_table(base / "config.json")
     try:
         weights = load_file(path := where / "model.safetensors")["layer_weights"]
-    except (OSError, KeyError, SafetensorError) as error:
-        raise ModelError(f"{path} cannot be read ({error})", "download the model again") from error
-    ends = weights.size > 0 and weights[0] == weights[-1] > 0 and not weights[1:-1].any()
-    heard = read_table(base / "config.json").get("output_hidden_states") is True
-    if settings.get("layer_start") != 1 or settings.get("num_hidden_layers") != weights.size or not ends or not heard:
-        raise ModelError(f"{where}: of mixed layers mlsg has the average of the first and the last only", _INSTEAD)
+    except (OSError, KeyError, TypeError, SafetensorError) as error:
+        raise ModelError(f"{path} cannot be read ({error})", _AGAIN) from error
+    layers = config.get("num_hidden_layers", config.get("n_layers"))
+    whole = bool(layers) and weights.shape == (layers,)
+    ends = whole and weights[0] == weights[-1] and 0 < weights[0] < math.inf and not weights[1:-1].any()
+    heard = config.get("output_hidden_states") is True
+    if settings.get("layer_start") != 1 or settings.get("num_hidden_layers") != layers or not ends or not heard:
+        raise ModelError(f"{where}: of mixed layers mlsg has the average of the first and the last only", INSTEAD)
 
 
-def _prompts(folder: Path) -> tuple[dict[str, str], str | None]:
-    """Prompts by name, and the name of the one that sentence-transformers uses by default."""
-    settings = read_table(folder / _MODEL_CONFIG) if (folder / _MODEL_CONFIG).is_file() else {}
-    prompts, name = settings.get("prompts") or {}, settings.get("default_prompt_name")
-    return {str(key): str(text or "") for key, text in prompts.items()}, None if name is None else str(name)
-
-
-def _is_understood(key: str, value: Any) -> bool:
-    try:
-        return key in _TRANSFORMER_DEFAULTS and _TRANSFORMER_DEFAULTS[key](value)
-    except (AttributeError, TypeError):
-        return False
-
-
-def read_table(path: Path) -> dict[str, Any]:
-    """A JSON file that holds a table. Raises ModelError."""
-    try:
-        found = read_json(path)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read ({error})", "download the model again") from error
-    if not isinstance(found, dict):
-        raise ModelError(f"{path} holds no table", "download the model again")
-    return found
+def _model_settings(folder: Path) -> dict[str, Any]:
+    """What config_sentence_transformers.json says, by the names of `EncoderModules`."""
+    path = folder / _MODEL_CONFIG
+    settings = read_known(path, MODEL) if path.exists() else {}
+    prompts = {name: text or "" for name, text in (settings.get("prompts") or {}).items()}
+    name = settings.get("default_prompt_name")
+    if name is not None and name not in prompts and name not in _EMPTY_PROMPTS:
+        raise ModelError(f"{path}: default_prompt_name {shown(name)} is not one of its prompts", _AGAIN)
+    return {
+        "prompts": prompts,
+        "default_prompt_name": name,
+        "truncate_dim": settings.get("truncate_dim"),
+        "similarity_fn_name": settings.get("similarity_fn_name") or "cosine",
+    }
 
 
 def write_json(path: Path, value: object) -> None:

@@ -11,23 +11,27 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from mlsg.errors import ModelError
-from mlsg.model.folder import ModuleFolder, read_table, write_json
+from mlsg.model.folder import ModuleFolder, write_json
+from mlsg.model.folder_keys import DENSE, NORMALIZE, activation, read_known, shown
 
+_AGAIN = "download the model again"
 _WEIGHTS = "model.safetensors"
-_ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
-    "torch.nn.modules.linear.Identity": nn.Identity,
-    "torch.nn.modules.activation.Tanh": nn.Tanh,
+_IDENTITY, _TANH = "torch.nn.modules.linear.Identity", "torch.nn.modules.activation.Tanh"
+_FUNCTIONS: Mapping[str, Callable[[], nn.Module]] = {
+    "Identity": nn.Identity,
+    "Tanh": nn.Tanh,
+    "ReLU": nn.ReLU,
+    "GELU": nn.GELU,
 }
-_PLAIN = {"module_input_name": "sentence_embedding", "module_output_name": "sentence_embedding", "use_residual": False}
 
 
 class Dense(nn.Module):
     """activation(x W^T + b), (b, d) -> (b, e)."""
 
-    def __init__(self, linear: nn.Linear, activation: str = "torch.nn.modules.linear.Identity") -> None:
+    def __init__(self, linear: nn.Linear, activation_function: str = _IDENTITY) -> None:
         super().__init__()
-        self.linear, self.activation = linear, activation
-        self._function = _ACTIVATIONS[activation]()
+        self.linear, self.activation_function = linear, activation_function
+        self._function = _FUNCTIONS[activation(activation_function)]()
 
     def forward(self, vectors: Tensor) -> Tensor:
         """(b, d) -> (b, e)."""
@@ -47,29 +51,41 @@ def read_module(module: ModuleFolder, dimension: int) -> Dense | Normalize:
     """The module in a folder, taking vectors of `dimension`. Raises ModelError for what mlsg does not have."""
     folder = module.folder
     path = folder / "config.json"
-    settings = read_table(path) if module.kind == "Dense" or path.is_file() else {}
-    for key, plain in _PLAIN.items():
-        if settings.get(key) not in (None, plain):
-            problem = f"{folder}: mlsg does not have {key} = {settings[key]!r}"
-            raise ModelError(problem, "use a plain Dense or Normalize")
     if module.kind == "Normalize":
+        if path.exists():
+            read_known(path, NORMALIZE)
         return Normalize()
-    activation = str(settings.get("activation_function", "torch.nn.modules.activation.Tanh"))
-    if activation not in _ACTIVATIONS:
-        raise ModelError(f"{folder}: mlsg does not have the activation {activation}", "use Identity or Tanh")
-    try:
-        tensors = load_file(folder / _WEIGHTS)
-        weight, bias = tensors["linear.weight"].float(), tensors.get("linear.bias")
-    except (OSError, KeyError, SafetensorError) as error:
-        problem = f"{folder / _WEIGHTS} cannot be read ({error})"
-        raise ModelError(problem, "save the model again with sentence-transformers, as safetensors") from error
-    if weight.ndim != 2 or weight.shape[1] != dimension:
-        raise ModelError(f"{folder} does not take vectors of {dimension} dimensions", "download the model again")
-    linear = nn.utils.skip_init(nn.Linear, weight.shape[1], weight.shape[0], bias=bias is not None)
+    settings = read_known(path, DENSE)
+    tensors = read_tensors(folder / _WEIGHTS)
+    weight, bias = tensors.pop("linear.weight", None), tensors.pop("linear.bias", None)
+    if weight is None or tensors:
+        holds = shown(sorted(tensors)) if tensors else "no linear.weight"
+        raise ModelError(f"{folder / _WEIGHTS} holds {holds}", "use a plain Dense of sentence-transformers")
+    if weight.ndim != 2 or weight.shape[1] != dimension or not len(weight):
+        raise ModelError(f"{folder} does not take vectors of {dimension} dimensions", _AGAIN)
+    width = len(weight)
+    declared = [settings.get(key, own) for key, own in (("in_features", dimension), ("out_features", width))]
+    agrees = bias is None or bias.shape == (width,)
+    if declared != [dimension, width] or settings.get("bias", True) != (bias is not None) or not agrees:
+        raise ModelError(f"{folder}: the weights are not of the shape that its config.json says", _AGAIN)
+    linear = nn.utils.skip_init(nn.Linear, dimension, width, bias=bias is not None)
     linear.weight = nn.Parameter(weight)
     if bias is not None:
-        linear.bias = nn.Parameter(bias.float())
-    return Dense(linear, activation)
+        linear.bias = nn.Parameter(bias)
+    return Dense(linear, settings.get("activation_function", _TANH))
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file as float32. Raises ModelError for those that are no finite numbers."""
+    try:
+        found = load_file(path)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+        remedy = "save the model again with sentence-transformers, as safetensors"
+        raise ModelError(f"{path} cannot be read ({error})", remedy) from error
+    for name, tensor in found.items():
+        if not tensor.is_floating_point() or not tensor.float().isfinite().all():
+            raise ModelError(f"{path}: {shown(name)} holds what is not a finite number", _AGAIN)
+    return {name: tensor.float() for name, tensor in found.items()}
 
 
 def write_module(module: Dense | Normalize, folder: Path) -> None:
@@ -78,7 +94,7 @@ def write_module(module: Dense | Normalize, folder: Path) -> None:
         return
     linear = module.linear
     settings = {"in_features": linear.in_features, "out_features": linear.out_features, "bias": linear.bias is not None}
-    write_json(folder / "config.json", {**settings, "activation_function": module.activation})
+    write_json(folder / "config.json", {**settings, "activation_function": module.activation_function})
     save_tensors({f"linear.{name}": value for name, value in linear.state_dict().items()}, folder)
 
 

@@ -29,6 +29,7 @@ from transformers.utils import logging
 
 from mlsg.cache.files import read_json
 from mlsg.errors import ModelError
+from mlsg.model.adapter import with_adapter
 from mlsg.model.folder import write_json
 
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "bpe.codes")
@@ -87,7 +88,11 @@ def read_model(folder: Path, config: PreTrainedConfig) -> PreTrainedModel:
     try:
         with quiet_transformers():
             model, found = AutoModel.from_pretrained(
-                folder, config=copy.deepcopy(config), output_loading_info=True, **options
+                folder,
+                config=copy.deepcopy(config),
+                output_loading_info=True,
+                adapter_kwargs={"subfolder": "-"},  # transformers finds no adapter there; with_adapter merges it
+                **options,
             )
     except Exception as error:
         raise ModelError(f"the weights in {folder} cannot be read ({_reason(error)})", _AGAIN) from error
@@ -95,6 +100,7 @@ def read_model(folder: Path, config: PreTrainedConfig) -> PreTrainedModel:
     if missing:
         problem = f"the weights in {folder} lack {len(missing)} tensors of its config.json, the first is {missing[0]}"
         raise ModelError(problem, _AGAIN)
+    model = with_adapter(model, folder)
     model.eval()
     return model
 

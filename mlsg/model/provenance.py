@@ -8,9 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from mlsg.model.folder import read_provenance, read_table
+from mlsg.errors import ModelError
+from mlsg.model.folder import PROVENANCE, read_provenance, read_table
+from mlsg.model.folder_keys import shown
+
+_Kind = TypeVar("_Kind")
 
 
 @dataclass(frozen=True)
@@ -70,33 +74,44 @@ def name_of(model: str, fingerprint: str) -> str:
 def provenance_in(folder: Path) -> Provenance | None:
     """The provenance of an encoder folder, None if mlsg did not write it. Raises ModelError if it cannot be read."""
     table = read_provenance(folder)
-    return replace(provenance_of(table), dev_scores=_dev_scores(folder / "history.json")) if table else None
+    try:
+        return replace(provenance_of(table), dev_scores=_dev_scores(folder / "history.json")) if table else None
+    except ModelError as error:
+        raise ModelError(f"{folder / PROVENANCE}: {error.problem}", error.remedy) from error
 
 
 def provenance_of(table: Mapping[str, Any]) -> Provenance:
-    """The provenance in the table of an `mlsg.json`; what the table does not say stays empty."""
+    """The provenance in the table of an `mlsg.json`; what the table does not say stays empty.
+
+    Raises ModelError for a value of another kind than mlsg writes.
+    """
     base, objective, text = _table(table, "base"), _table(table, "objective"), _table(table, "sentences")
     encoder, compared = _table(table, "encoder"), _table(text, "evaluation")
     settings = {name: value for name, value in objective.items() if name != "name"}
+    transductive = _value(text, "transductive", list) or []
     return Provenance(
-        base=str(base.get("name", "")),
-        base_revision=str(base.get("revision", "")),
-        base_fingerprint=str(base.get("fingerprint", "")),
-        objective=str(objective.get("name", "")),
+        base=_value(base, "name", str) or "",
+        base_revision=_value(base, "revision", str) or "",
+        base_fingerprint=_value(base, "fingerprint", str) or "",
+        objective=_value(objective, "name", str) or "",
         objective_settings=settings,
         train_settings=_table(table, "train"),
-        pooling=str(encoder.get("pooling", "")),
-        layer=encoder.get("layer"),
-        base_layers=encoder.get("base_layers"),
-        dimension=encoder.get("dimension"),
+        pooling=_value(encoder, "pooling", str) or "",
+        layer=_value(encoder, "layer", int),
+        base_layers=_value(encoder, "base_layers", int),
+        dimension=_value(encoder, "dimension", int),
         trained=bool(table["sentences"]) if "sentences" in table else None,
-        lang=str(text.get("lang", "")),
-        corpus=str(text.get("corpus", "")),
-        licence=str(text.get("licence", "")),
-        sentences=text.get("kept"),
-        text=str(text.get("sha256", "")),
-        transductive=frozenset(text.get("transductive", ())),
-        found={name: _remained(count) for name, count in compared.items()},
+        lang=_value(text, "lang", str) or "",
+        corpus=_value(text, "corpus", str) or "",
+        licence=_value(text, "licence", str) or "",
+        sentences=_value(text, "kept", int),
+        text=_value(text, "sha256", str) or "",
+        transductive=frozenset(_checked(each, "transductive", str) for each in transductive),
+        found={
+            # of `{"kept": 3, "dropped": 40}` the lines of the training text that remained
+            name: (_value(count, "kept", int) or 0) if isinstance(count, Mapping) else 0
+            for name, count in compared.items()
+        },
         compared={name: each["fingerprint"] for name in compared if "fingerprint" in (each := _table(compared, name))},
     )
 
@@ -114,6 +129,12 @@ def _table(table: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _remained(count: object) -> int:
-    """Lines of the training text that are sentences of a set: `{"kept": 3, "dropped": 40}` -> 3."""
-    return int(count["kept"]) if isinstance(count, Mapping) and "kept" in count else 0
+def _value(table: Mapping[str, Any], name: str, kind: type[_Kind]) -> _Kind | None:
+    value = table.get(name)
+    return None if value is None else _checked(value, name, kind)
+
+
+def _checked(value: object, name: str, kind: type[_Kind]) -> _Kind:
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise ModelError(f"mlsg never writes {name} = {shown(value)}", "export the encoder again")
+    return value

@@ -28,6 +28,7 @@ class Tokens:
     starts: NDArray[np.int64]  # (n + 1,): sentence i is `flat[starts[i]:starts[i + 1]]`
     truncated: NDArray[np.bool_]  # (n,): whether the sentence was longer than the maximum
     padding: int  # id that fills batches up
+    prompt: int = 0  # tokens at the start of each sentence that an encoder may leave out of its pooling
 
     def __len__(self) -> int:
         return len(self.truncated)

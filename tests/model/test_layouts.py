@@ -181,11 +181,14 @@ def test_layers_averaged_by_sentence_transformers_are_first_last(bert: Path, tmp
         str(tmp_path / "theirs")
     )
     assert _assert_same(tmp_path / "theirs").pooling == "first_last"
-    save_file(
-        {"layer_weights": torch.tensor([1.0, 1.0, 1.0])}, tmp_path / "theirs/1_WeightedLayerPooling/model.safetensors"
-    )
-    with pytest.raises(ModelError, match="average of the first and the last only"):
-        Encoder.load(tmp_path / "theirs")
+    for weights in (
+        *(torch.tensor([1.0, 1.0, 1.0]), torch.tensor([1.0, 1.0]), torch.tensor([1.0, torch.nan, 1.0])),
+        *(torch.tensor([[1.0, 0.0, 1.0]]), torch.tensor(1.0), torch.zeros(0), torch.tensor([0.0, 0.0, 0.0])),
+        *(torch.tensor([torch.inf, 0.0, torch.inf]), torch.tensor([True, False, False])),
+    ):
+        save_file({"layer_weights": weights}, tmp_path / "theirs/1_WeightedLayerPooling/model.safetensors")
+        with pytest.raises(ModelError, match=r"average of the first and the last only|cannot be read"):
+            Encoder.load(tmp_path / "theirs")
 
 
 def _legacy(base: Path, folder: Path, **sentence_config: object) -> Path:
@@ -263,11 +266,15 @@ def test_keywords_of_encode_are_those_of_sentence_transformers(bert: Path, tmp_p
         Encoder(encoder.backbone, "mean").encode(TEXTS, prompt_name="query")
 
 
-def test_a_pooling_that_leaves_the_prompt_out_is_refused(bert: Path, tmp_path: Path) -> None:
-    modules = [Transformer(str(bert)), Pooling(32, "mean", include_prompt=False)]
-    SentenceTransformer(modules=modules, device="cpu").save(str(tmp_path / "theirs"))
-    with pytest.raises(ModelError, match="include_prompt"):
-        Encoder.from_pretrained(tmp_path / "theirs")
+def test_a_pooling_that_leaves_the_prompt_out_is_the_same_and_kept(base: Path, tmp_path: Path) -> None:
+    modules = [Transformer(str(base)), Pooling(32, "mean", include_prompt=False)]
+    prompts = {"query": "The ferry leaves "}
+    model = SentenceTransformer(modules=modules, device="cpu", prompts=prompts, default_prompt_name="query")
+    model.save(str(tmp_path / "theirs"))
+    encoder = _assert_same(tmp_path / "theirs")
+    encoder.save(tmp_path / "ours", {})
+    assert not _assert_same(tmp_path / "ours").include_prompt
+    assert not np.allclose(encoder.encode(TEXTS), encoder.encode(TEXTS, prompt=""), atol=1e-3)
 
 
 def test_saving_needs_no_provenance_and_keeps_what_there_is(base: Path, tmp_path: Path) -> None:
@@ -301,15 +308,22 @@ def _set_module(folder: Path, number: int, **changes: object) -> None:
     _write(folder / "modules.json", modules)
 
 
+def _save_dense(folder: Path, tensors: dict[str, torch.Tensor]) -> None:
+    save_file(tensors, folder / "2_Dense/model.safetensors")
+
+
 _STRANGE: dict[str, tuple[Callable[[Path], object], str]] = {
-    "last token": (lambda f: _write(f / "1_Pooling/config.json", {"pooling_mode": "lasttoken"}), "pooling lasttoken"),
-    "legacy weighted mean": (
-        lambda f: _write(f / "1_Pooling/config.json", {"pooling_mode_weightedmean_tokens": True}),
-        "pooling weightedmean",
+    "a pooling mlsg does not have": (
+        lambda f: _write(f / "1_Pooling/config.json", {"pooling_mode": "median"}),
+        "pooling_mode = 'median'",
     ),
-    "two poolings": (
-        lambda f: _write(f / "1_Pooling/config.json", {"pooling_mode": ["cls", "mean"]}),
-        r"pooling cls \+ mean",
+    "two poolings, one of them unknown": (
+        lambda f: _write(f / "1_Pooling/config.json", {"pooling_mode": ["cls", "median"]}),
+        "pooling_mode",
+    ),
+    "a switch mlsg does not have": (
+        lambda f: _write(f / "1_Pooling/config.json", {"pooling_mode_median_tokens": True}),
+        "pooling_mode_median_tokens = True",
     ),
     "no pooling": (lambda f: _set_module(f, 1, type="sentence_transformers.models.CNN"), "no Pooling follows"),
     "a module mlsg does not have": (
@@ -320,11 +334,44 @@ _STRANGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "outside of the folder": (lambda f: _set_module(f, 1, path="../1_Pooling"), "outside of the model"),
     "no transformer": (lambda f: _set_module(f, 0, type="sentence_transformers.models.BoW"), "first module is BoW"),
     "an activation mlsg does not have": (
-        lambda f: _write(f / "2_Dense/config.json", {"activation_function": "torch.nn.modules.activation.GELU"}),
-        "activation torch.nn.modules.activation.GELU",
+        lambda f: _write(f / "2_Dense/config.json", {"activation_function": "torch.nn.modules.activation.SiLU"}),
+        "activation_function = 'torch.nn.modules.activation.SiLU'",
     ),
     "a residual": (lambda f: _write(f / "2_Dense/config.json", {"use_residual": True}), "use_residual = True"),
     "dense without weights": (lambda f: (f / "2_Dense/model.safetensors").unlink(), "cannot be read"),
+    "dense with a residual's weights": (
+        lambda f: _save_dense(f, {"linear.weight": torch.zeros(16, 32), "residual.weight": torch.zeros(16, 32)}),
+        "residual.weight",
+    ),
+    "dense without a weight": (lambda f: _save_dense(f, {"linear.bias": torch.zeros(16)}), "no linear.weight"),
+    "dense of one dimension": (lambda f: _save_dense(f, {"linear.weight": torch.zeros(32)}), "does not take vectors"),
+    "dense of three dimensions": (
+        lambda f: _save_dense(f, {"linear.weight": torch.zeros(16, 32, 1)}),
+        "does not take vectors",
+    ),
+    "dense of nothing": (lambda f: _save_dense(f, {"linear.weight": torch.zeros(0, 32)}), "does not take vectors"),
+    "dense of whole numbers": (lambda f: _save_dense(f, {"linear.weight": torch.ones(16, 32).int()}), "finite number"),
+    "dense that is not finite": (
+        lambda f: _save_dense(f, {"linear.weight": torch.full((16, 32), torch.nan), "linear.bias": torch.zeros(16)}),
+        "finite number",
+    ),
+    "dense with a bias of another width": (
+        lambda f: _save_dense(f, {"linear.weight": torch.zeros(16, 32), "linear.bias": torch.zeros(15)}),
+        "not of the shape",
+    ),
+    "dense without its bias": (lambda f: _save_dense(f, {"linear.weight": torch.zeros(16, 32)}), "not of the shape"),
+    "dense of another width than it says": (
+        lambda f: _save_dense(f, {"linear.weight": torch.zeros(15, 32), "linear.bias": torch.zeros(15)}),
+        "not of the shape",
+    ),
+    "dense that is cut off": (
+        lambda f: (f / "2_Dense/model.safetensors").write_bytes(b"\x10\x00\x00\x00\x00\x00\x00\x00{"),
+        "cannot be read",
+    ),
+    "dense that is a folder": (
+        lambda f: [(f / "2_Dense/model.safetensors").unlink(), (f / "2_Dense/model.safetensors").mkdir()],
+        "cannot be read",
+    ),
     "dense of another width": (
         lambda f: save_file({"linear.weight": torch.zeros(2, 31)}, f / "2_Dense/model.safetensors"),
         "does not take vectors of 32",

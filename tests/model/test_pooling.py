@@ -7,9 +7,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from sentence_transformers.sentence_transformer.modules import Pooling
 
 from mlsg.errors import SettingError
 from mlsg.model.fast.packing import pack, pool_packed, pool_rows
+from mlsg.model.folder_keys import MODES
 from mlsg.model.pooling import checked_layer
 from mlsg.model.tokens import Tokens
 
@@ -36,6 +38,13 @@ def _by_loop(states: tuple[torch.Tensor, ...], pooling: str, layer: int) -> list
                 row.append(max(column))
             elif pooling == "mean":
                 row.append(math.fsum(column) / length)
+            elif pooling == "mean_sqrt_len_tokens":
+                row.append(math.fsum(column) / math.sqrt(length))
+            elif pooling == "weightedmean":
+                weighted = [value * (place + 1) for place, value in enumerate(column)]
+                row.append(math.fsum(weighted) / math.fsum(range(1, length + 1)))
+            elif pooling == "lasttoken":
+                row.append(column[-1])
             else:
                 both = [(value + first[sentence][token][dimension]) / 2 for token, value in enumerate(column)]
                 row.append(math.fsum(both) / length)
@@ -45,7 +54,7 @@ def _by_loop(states: tuple[torch.Tensor, ...], pooling: str, layer: int) -> list
 
 @pytest.mark.parametrize(
     ("pooling", "layer"),
-    [(p, k) for p in ("cls", "mean", "max", "first_last") for k in range(4) if (p, k) != ("first_last", 0)],
+    [(p, k) for p in (*MODES, "first_last") for k in range(4) if (p, k) != ("first_last", 0)],
 )
 def test_pool_equals_a_double_loop_at_every_layer(pooling: str, layer: int) -> None:
     found = pool_packed(_STATES, _PACKED, pooling, layer)
@@ -56,13 +65,32 @@ def test_layer_minus_one_is_the_last() -> None:
     assert torch.equal(pool_packed(_STATES, _PACKED, "mean"), pool_packed(_STATES, _PACKED, "mean", 3))
 
 
-@pytest.mark.parametrize("how", ["cls", "mean", "max"])
+def test_joined_poolings_stand_side_by_side_in_their_order() -> None:
+    expected = torch.cat([pool_packed(_STATES, _PACKED, how) for how in ("max", "cls", "max")], dim=1)
+    assert torch.equal(pool_packed(_STATES, _PACKED, "max+cls+max"), expected)
+
+
+@pytest.mark.parametrize("how", MODES)
+@pytest.mark.parametrize("together", [True, False])
+def test_without_a_prompt_the_other_tokens_are_pooled(how: str, together: bool) -> None:
+    """By sentence-transformers' own module; a sentence of one token has none left."""
+    packed = pack(_TOKENS, range(4), together=together, budget=6)
+    states = torch.zeros(*packed.ids.shape, 5, dtype=torch.float64)
+    for sentence, first in enumerate(packed.firsts.tolist()):
+        for token in range(_LENGTHS[sentence]):
+            states.flatten(0, 1)[first + token] = _STATES[3][sentence, token]
+    features = {"token_embeddings": _STATES[3], "attention_mask": _MASK, "prompt_length": 2}
+    expected = Pooling(5, how, include_prompt=False)(features)["sentence_embedding"]
+    torch.testing.assert_close(pool_rows(states, packed.after(2), how), expected)
+
+
+@pytest.mark.parametrize("how", MODES)
 def test_what_stands_in_the_padding_does_not_matter(how: str) -> None:
     spoilt = torch.where(_MASK.unsqueeze(-1) == 1, _STATES[3], torch.full_like(_STATES[3], 1e6))
     assert torch.equal(pool_rows(spoilt, _PACKED, how), pool_rows(_STATES[3], _PACKED, how))
 
 
-@pytest.mark.parametrize("pooling", ["cls", "mean", "max", "first_last"])
+@pytest.mark.parametrize("pooling", [*MODES, "first_last", "cls+mean"])
 def test_gradients_are_those_of_finite_differences(pooling: str) -> None:
     states = tuple(state.clone().requires_grad_() for state in _STATES)
     assert torch.autograd.gradcheck(lambda *given: pool_packed(given, _PACKED, pooling, -1), states)
@@ -77,7 +105,10 @@ def test_a_mean_of_half_precision_is_taken_in_float32() -> None:
 
 @pytest.mark.parametrize(
     ("layer", "pooling", "said"),
-    [(4, "cls", "layers 0 to 3"), (-2, "cls", "layers 0 to 3"), (0, "first_last", "layer 0"), (1, "men", 'mean"')],
+    [
+        *((4, "cls", "layers 0 to 3"), (-2, "cls", "layers 0 to 3"), (0, "first_last", "layer 0"), (1, "men", 'mean"')),
+        *((1, "cls+first_last", "unknown pooling"), (1, "cls+", "unknown pooling"), (1, "", "unknown pooling")),
+    ],
 )
 def test_a_layer_or_pooling_that_does_not_exist_is_refused(layer: int, pooling: str, said: str) -> None:
     with pytest.raises(SettingError, match=said):

@@ -23,7 +23,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from mlsg.errors import SettingError, nearest
-from mlsg.model.pooling import checked_layer, wide
+from mlsg.model.folder_keys import MODES
+from mlsg.model.pooling import checked_layer, modes_of, wide
 from mlsg.model.tokens import Tokens
 
 ROW = 64  # tokens of a row, if no sentence is longer: enough to waste little, few enough that attention stays cheap
@@ -53,6 +54,21 @@ class Packed:
         if self.together:
             return self.owners[:, None, :, None] == self.owners[:, None, None, :]
         return (self.owners >= 0).long()
+
+    @property
+    def lasts(self) -> Tensor:
+        """(b,) int64: where each sentence's last token is in a flattened (r * t)."""
+        return self.firsts + self.lengths - 1
+
+    def after(self, prompt: int) -> Packed:
+        """The same for poolings that leave out the first `prompt` tokens of each sentence; attention sees them.
+
+        As sentence-transformers does it: of a sentence without other tokens [CLS] stays the first.
+        """
+        kept = self.positions.flatten()[self.places] >= prompt
+        lengths = (self.lengths - prompt).clamp(min=0)
+        firsts = torch.where(lengths > 0, self.firsts + prompt, self.firsts)
+        return replace(self, places=self.places[kept], lengths=lengths, firsts=firsts)
 
     def to(self, device: torch.device) -> Packed:
         """The same on a device."""
@@ -97,7 +113,8 @@ def pool_packed(states: Sequence[Tensor], packed: Packed, pooling: str, layer: i
     chosen = checked_layer(layer, len(states) - 1, pooling)
     if pooling == "first_last":
         return (pool_rows(states[1], packed, "mean") + pool_rows(states[chosen], packed, "mean")) / 2
-    return pool_rows(states[chosen], packed, pooling)
+    pooled = [pool_rows(states[chosen], packed, how) for how in modes_of(pooling)]
+    return pooled[0] if len(pooled) == 1 else torch.cat(pooled, dim=-1)
 
 
 def pool_layers(states: Sequence[Tensor], packed: Packed, how: str) -> Tensor:
@@ -110,18 +127,32 @@ def pool_layers(states: Sequence[Tensor], packed: Packed, how: str) -> Tensor:
 
 
 def pool_rows(states: Tensor, packed: Packed, how: str) -> Tensor:
-    """(b, d) from packed rows (r, t, d); how: cls, mean, max. A mean of half precision is taken in float32.
+    """(b, d) from packed rows (r, t, d); how: one of `MODES`. Sums of half precision are taken in float32.
 
     The sums are by segments and not by scattered additions, whose order changes from run to run on a GPU.
     """
     flat = states.flatten(0, 1)  # (r * t, d)
     if how == "cls":
         return flat[packed.firsts]
-    if how not in ("mean", "max"):
-        raise SettingError(f'unknown pooling "{how}"', nearest(how, ("cls", "mean", "max")))
+    if how == "lasttoken":
+        return flat[packed.lasts].masked_fill((packed.lengths == 0)[:, None], 0)
+    if how not in MODES:
+        raise SettingError(f'unknown pooling "{how}"', nearest(how, MODES))
     tokens = wide(flat[packed.places])  # (n, d)
-    pooled = torch.segment_reduce(tokens, how, lengths=packed.lengths, axis=0, unsafe=True)
-    return pooled if how == "mean" else pooled.to(states.dtype)
+    if how == "max":
+        return _by_sentence(tokens, packed, "max").to(states.dtype)
+    if how == "mean":
+        return _by_sentence(tokens, packed, "mean", 0)
+    if how == "mean_sqrt_len_tokens":
+        lengths = packed.lengths.clamp(min=1).to(tokens.dtype)[:, None]  # (b, 1)
+        return _by_sentence(tokens, packed, "sum") / lengths.sqrt()
+    weights = (packed.positions.flatten()[packed.places] + 1).to(tokens.dtype)[:, None]  # (n, 1)
+    return _by_sentence(tokens * weights, packed, "sum") / _by_sentence(weights, packed, "sum").clamp(min=1)
+
+
+def _by_sentence(tokens: Tensor, packed: Packed, how: str, empty: int | None = None) -> Tensor:
+    """(b, d) from the tokens (n, d) that are pooled; `empty` is the mean of none."""
+    return torch.segment_reduce(tokens, how, lengths=packed.lengths, axis=0, unsafe=True, initial=empty)
 
 
 def _pooled_one_by_one(states: Tensor, places: Tensor, lengths: list[int], how: str) -> Tensor:
