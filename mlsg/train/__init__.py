@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["train", "train_seeds"]
 
 STAGE = "encoders"
-FORMAT = 2
+FORMAT = 3
 
 
 def train(recipe: Recipe, context: Context, sentences: Artefact | None, *, processes: int = 1) -> Artefact:
@@ -108,15 +108,15 @@ class TrainJob:
 
     @property
     def request(self) -> Request:
-        """Where the base lies and its revision are not in the settings: its fingerprint says both.
+        """Where the base lies, its name and its revision are not in the settings: its fingerprint says which it is.
 
         The number of processes is in them only for GPUs, where torch draws the dropout masks in each process: CPUs draw
         them by sentence, so that the number changes nothing.
         """
-        settings: dict[str, Any] = {"train": {"model": self.base_name}}
+        settings: dict[str, Any] = {"train": {}}
         if self.objective.trains:
-            settings = {"train": {**table_of(self.recipe.train), "model": self.base_name}}
-            settings["train"].pop("revision")
+            train = table_of(self.recipe.train)
+            settings["train"] = {name: value for name, value in train.items() if name not in ("model", "revision")}
             if self.gpu_processes > 1:
                 settings["processes"] = self.gpu_processes
         settings["objective"] = objectives.resolved(self.recipe.objective)

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AttentionInterface, AttentionMaskInterface
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
@@ -52,6 +52,15 @@ def attention(
             shares = drop(shares.view(rows, heads, tokens, tokens), dropout).view_as(shares)
         mixed = torch.bmm(shares.to(v.dtype), v)
     return mixed.view(rows, heads, tokens, width).transpose(1, 2).contiguous(), None
+
+
+def can_attend(model: PreTrainedModel) -> bool:
+    """Whether a model asks transformers for its attention, with masks that let each token look at some other."""
+    config = model.config
+    windows = getattr(config, "sliding_window", None) or "sliding_attention" in (
+        getattr(config, "layer_types", None) or ()
+    )
+    return config._attn_implementation == "sdpa" and not windows
 
 
 def with_own_attention(model: nn.Module) -> nn.Module:
