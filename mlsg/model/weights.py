@@ -95,7 +95,7 @@ def check_sizes(folder: Path, config: Any, found: Shapes) -> None:
         if isinstance(rows, int) and shape and rows and not 0 <= shape[0] - rows <= _SPARE * ("position" in key):
             raise ModelError(f"{problem} {key} = {rows}, but {name} has {shape[0]} rows", remedy)
     dimensions = {size for shape in found.values() for size in shape}
-    for key in _DIMENSIONS:
+    for key in _DIMENSIONS if getattr(config, "num_hidden_layers", 0) else ():
         size = getattr(config, key, None)
         if isinstance(size, int) and size not in dimensions:
             raise ModelError(f"{problem} {key} = {size}, and they lack tensors of that dimension", remedy)
