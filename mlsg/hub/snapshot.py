@@ -15,7 +15,7 @@ from mlsg.hub.revisions import ask, repository_folder
 
 _WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors")
 _INDEX = "model.safetensors.index.json"
-_TEXTS = {".json", ".txt", ".model", ".md", ".jinja", ".vocab"}
+_TEXTS = {".json", ".txt", ".model", ".spm", ".codes", ".md", ".jinja", ".vocab"}
 _PICKLES = {".bin", ".pt", ".pth", ".pkl", ".ckpt"}
 _OTHER_FORMATS = {"onnx", "openvino", "coreml", "tf_model", "flax_model", ".git"}
 

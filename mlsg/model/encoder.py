@@ -40,8 +40,9 @@ from mlsg.model.folder import (
 from mlsg.model.modules import Dense, Normalize, read_module, write_layer_average, write_module
 from mlsg.model.pooling import POOLINGS, checked_layer, modes_of
 from mlsg.model.precision import PRECISIONS, autocast
-from mlsg.model.pretrained import write_model, write_tokenizer
+from mlsg.model.pretrained import write_model
 from mlsg.model.source import find_model
+from mlsg.model.tokenizer import write_tokenizer
 from mlsg.model.tokens import Tokens, equal_batches, length_sorted, token_batches
 
 if TYPE_CHECKING:

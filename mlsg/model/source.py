@@ -12,15 +12,20 @@ from mlsg.cache.verify import verified_in
 from mlsg.config.resources import starter_folder
 from mlsg.errors import HubUnreachableError, ModelError
 from mlsg.model.folder import module_folders
+from mlsg.model.weights import shards
 
 if TYPE_CHECKING:
     from mlsg.hub import Hub
 
 _NAMES = (
-    *("config.json", "modules.json", "config_sentence_transformers.json", "tokenizer.json", "tokenizer_config.json"),
-    *("special_tokens_map.json", "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt", "bpe.codes"),
+    *("config.json", "modules.json", "config_sentence_transformers.json", "special_tokens_map.json", "unigram.json"),
+    *("added_tokens.json", "vocab.txt", "vocab.json", "vocab-src.json", "vocab-tgt.json", "target_vocab.json"),
+    *("entity_vocab.json", "word_shape.json", "word_pronunciation.json", "normalizer.json", "byte_maps.json"),
+    *("emoji.json", "merges.txt", "dict.txt", "bpe.codes", "tekken.json", "prophetnet.tokenizer"),
 )
-_SUFFIXES = (".safetensors", ".safetensors.index.json", ".model", "_config.json")
+_PATTERNS = re.compile(r".*(\.safetensors|\.safetensors\.index\.json|\.model.*|\.spm|_config\.json)|tokenizer\..*json")
+"""What transformers and sentence-transformers read of a model: weights, settings, and the files of every tokenizer."""
+
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
@@ -88,7 +93,12 @@ def fingerprint_model(model: str, revision: str = "main", hub: Hub | None = None
     files = _files_that_matter(folder)
     if not files:
         raise ModelError(f"{model} holds no model", "name the folder that holds config.json and model.safetensors")
-    hashes = sorted((path.relative_to(folder).as_posix(), sha256_file(path)) for path in files)
+    try:
+        hashes = sorted((path.relative_to(folder).as_posix(), sha256_file(path)) for path in files)
+    except OSError as error:
+        raise ModelError(
+            f"{error.filename} cannot be read ({error.strerror})", "let it be read, or name a copy"
+        ) from error
     return f"sha256:{sha256_text(canonical_json(hashes))}"
 
 
@@ -96,7 +106,8 @@ def _files_that_matter(folder: Path) -> list[Path]:
     """The files of a model folder that decide its vectors, those of its modules' folders (`1_Pooling`) included."""
     places = sorted({folder, *(place for place in module_folders(folder) if place.is_dir())})
     files = (path for place in places for path in sorted(place.iterdir()) if path.is_file())
-    return [path for path in files if path.name in _NAMES or path.name.endswith(_SUFFIXES)]
+    matter = {path for path in files if path.name in _NAMES or _PATTERNS.fullmatch(path.name)}
+    return sorted(matter.union(shard for place in places for shard in shards(place) if shard.is_file()))
 
 
 def _hub() -> Hub:

@@ -109,16 +109,16 @@ class TrainJob:
 
     @property
     def request(self) -> Request:
-        """Where the base lies and its revision are not in the settings: its fingerprint says both.
+        """Where the base lies, its name and its revision are not in the settings: its fingerprint says which it is.
 
         Of the sentences their text counts, and what mlsg.json says of it, but not what it was compared with.
         The number of processes is in them only where torch draws the dropout masks in each process: on GPUs, and for a
         few kinds of base. CPUs draw them by sentence, so that the number changes nothing.
         """
-        settings: dict[str, Any] = {"train": {"model": self.base_name}}
+        settings: dict[str, Any] = {"train": {}}
         if self.objective.trains:
-            settings = {"train": {**table_of(self.recipe.train), "model": self.base_name}}
-            settings["train"].pop("revision")
+            train = table_of(self.recipe.train)
+            settings["train"] = {name: value for name, value in train.items() if name not in ("model", "revision")}
             if self.drawing_processes > 1:
                 settings["processes"] = self.drawing_processes
         settings["objective"] = objectives.resolved(self.recipe.objective)

@@ -303,6 +303,14 @@ def test_the_key_follows_the_text_and_not_what_it_was_compared_with(
     assert len(keys | {first.key}) == 4
 
 
+def test_a_base_copied_under_another_name_is_the_same_base(
+    workspace: Workspace, catalog: Catalog, folder: Path, tmp_path: Path
+) -> None:
+    copied = shutil.copytree(folder, tmp_path / "another name")
+    text, context = sentences(workspace), context_of(workspace, catalog)
+    assert train_job(recipe(copied), context, text).request.key == train_job(recipe(folder), context, text).request.key
+
+
 def test_the_best_of_a_resumed_stage_is_the_same_artefact(
     catalog: Catalog, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

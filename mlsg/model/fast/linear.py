@@ -29,7 +29,7 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return _product(x, weight, bias)
+        return _product(x, weight, bias).data  # no view, so that it may be changed in place (Longformer)
 
     @staticmethod
     @once_differentiable

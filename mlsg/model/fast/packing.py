@@ -29,7 +29,10 @@ from mlsg.model.tokens import Tokens
 
 ROW = 64  # tokens of a row, if no sentence is longer: enough to waste little, few enough that attention stays cheap
 WASTE = 0.05  # share of a batch that may be padding
-_PACKED = ("albert", "bert", "camembert", "data2vec-text", "distilbert", "electra", "ernie", "roberta", "xlm-roberta")
+_PACKED = (
+    *("albert", "bert", "camembert", "data2vec-text", "distilbert", "electra", "ernie", "eurobert", "gte"),
+    *("nomic_bert", "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl"),
+)
 """Bases whose attention knows nothing but the mask it is given, and whose positions come only from `position_ids`."""
 
 
@@ -44,6 +47,7 @@ class Packed:
     lengths: Tensor  # (b,) int64: tokens of each sentence
     firsts: Tensor  # (b,) int64: where each sentence's [CLS] is in a flattened (r * t)
     together: bool  # whether sentences share rows
+    unpadded: Tensor | None = None  # (r, t) positions that leave out padding ids inside sentences, where there are any
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -72,7 +76,8 @@ class Packed:
 
     def to(self, device: torch.device) -> Packed:
         """The same on a device."""
-        tensors = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "together"}
+        parts = {f.name: getattr(self, f.name) for f in fields(self)}
+        tensors = {name: part for name, part in parts.items() if isinstance(part, Tensor)}
         return replace(self, **{name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items()})
 
 
@@ -94,14 +99,21 @@ def pack(
         flat[places] = values
         return torch.from_numpy(flat.reshape(shape))
 
+    ids = tokens.flat[np.repeat(tokens.starts[rows], lengths) + within].astype(np.int64)  # (n,)
+    is_padding, unpadded = ids == tokens.padding, None
+    if together and is_padding.any():
+        before = np.cumsum(is_padding)  # (n,): how many up to here, then without those of earlier sentences
+        before -= np.repeat((before - is_padding)[np.cumsum(lengths) - lengths], lengths)
+        unpadded = laid(np.where(is_padding, -1, within - before), 0)
     return Packed(
-        ids=laid(tokens.flat[np.repeat(tokens.starts[rows], lengths) + within].astype(np.int64), tokens.padding),
+        ids=laid(ids, tokens.padding),
         positions=laid(within, 0),
         owners=laid(np.repeat(np.arange(len(rows)), lengths), -1),
         places=torch.from_numpy(places),
         lengths=torch.from_numpy(lengths),
         firsts=torch.from_numpy(firsts),
         together=together,
+        unpadded=unpadded,
     )
 
 
