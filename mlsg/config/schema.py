@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, ClassVar, Literal
 
-from mlsg.config.settings import read_settings
+from mlsg.config.settings import Between, read_settings, shown
 from mlsg.errors import SettingError, nearest
 
 Reader = Literal["delimited", "parallel", "json", "jsonl", "xml", "parquet", "arrow", "lines"]
@@ -31,7 +31,7 @@ class Files:
 
     paths: tuple[str, ...]
     reader: Reader
-    columns: tuple[str | int, ...] = PAIR_COLUMNS
+    columns: Annotated[tuple[str | int, ...], Between(-10_000, 10_000)] = PAIR_COLUMNS
     delimiter: str = "\t"
     quoted: bool = False
     quotes_said: bool = False
@@ -42,7 +42,7 @@ class Files:
     decimal: Literal[".", ","] = "."
     separator: str = ""
     blank_scores: bool = False
-    scored_lines: int = 0
+    scored_lines: Annotated[int, Between(0, 10**9)] = 0
     element: str = "pair"
 
 
@@ -58,7 +58,9 @@ class HubSource:
         PAIR_COLUMNS
     )
     where: Annotated[Mapping[str, str], "only rows whose columns have these values"] = field(default_factory=dict)
-    pairs: Annotated[int | None, "pairs of this copy where it differs from the original files; 0: not known"] = None
+    pairs: Annotated[
+        int | None, "pairs of this copy where it differs from the original files; 0: not known", Between(0, 10**9)
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,8 @@ class PairSet:
     family: str
     languages: tuple[str, str]
     split: str = "test"
-    pairs: int = 0
-    score_range: tuple[float, float] | None = None
+    pairs: Annotated[int, Between(0, 10**9)] = 0
+    score_range: Annotated[tuple[float, float] | None, Between(-1e9, 1e9)] = None
     licence: str = "not stated"
     made: Made = "human"
     kind: Kind = "similarity"
@@ -142,7 +144,7 @@ def read_pair_set(
     names = _texts(table.get("members", []), "members", where)
     for member in names:
         if member not in known:
-            raise SettingError(f'{where}: member "{member}" is not declared above it', nearest(member, known))
+            raise SettingError(f"{where}: member {shown(member)} is not declared above it", nearest(member, known))
     members = [known[member] for member in names]
     joined = tuple(file for member in members for file in member.files)
     files = joined or _files(table, PAIR_COLUMNS, pair_set.root, where)
@@ -275,4 +277,4 @@ def _hub_splits(table: object, where: str) -> tuple[HubSource, ...]:
 def _refuse_unknown(table: Mapping[str, Any], known: set[str], where: str) -> None:
     for key in table:
         if key not in known:
-            raise SettingError(f'unknown key "{key}" in {where}', nearest(key, known))
+            raise SettingError(f"unknown key {shown(key)} in {where}", nearest(key, known))

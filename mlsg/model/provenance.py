@@ -23,7 +23,8 @@ class Provenance:
 
     `trained` says whether there was any training text (None: not known), `text` is its sha256. `transductive` names the
     families of texts that it holds by declaration; `found` counts, for each pair set that it was compared with, the
-    lines of it that are sentences of the set; `compared` says with which bytes of the set (`LocatedSet.text`).
+    lines of it that are sentences of the set; `compared` says with which bytes of the set (`LocatedSet.text`). `prompt`
+    stood before each sentence; `dropped` are modules of the base (Dense, ...) that were left out.
     """
 
     base: str = ""
@@ -40,6 +41,8 @@ class Provenance:
     lang: str = ""
     corpus: str = ""
     licence: str = ""
+    prompt: str = ""
+    dropped: tuple[str, ...] = ()
     sentences: int | None = None
     text: str = ""
     transductive: frozenset[str] = frozenset()
@@ -104,6 +107,8 @@ def provenance_of(table: Mapping[str, Any]) -> Provenance:
         lang=_value(text, "lang", str) or "",
         corpus=_value(text, "corpus", str) or "",
         licence=_value(text, "licence", str) or "",
+        prompt=_value(table, "prompt", str) or "",
+        dropped=tuple(_checked(each, "dropped", str) for each in _value(table, "dropped", list) or ()),
         sentences=_value(text, "kept", int),
         text=_value(text, "sha256", str) or "",
         transductive=frozenset(_checked(each, "transductive", str) for each in transductive),

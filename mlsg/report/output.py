@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mlsg import console
 from mlsg.cache.artefact import Artefact
 from mlsg.cache.files import readable_json, write_atomically
+from mlsg.config.settings import shown
 from mlsg.errors import SettingError, listed
 from mlsg.report.drawing import Grid, print_grids
 from mlsg.report.tables import SPREAD, difference_grids, grids, legend, points, seeds_grids
@@ -40,6 +41,10 @@ def print_encoder(artefact: Artefact) -> None:
         rows.append(("dev Spearman", f"{points(best)} at step {facts['best_step']}"))
         if before is not None and best < before:
             rows.append(("below its base", f"dev Spearman {points(before)} before training, {points(best)} after it"))
+    if facts.get("prompt"):
+        rows.append(("prompt", shown(facts["prompt"])))
+    if facts.get("dropped"):
+        rows.append(("left out", f"{', '.join(facts['dropped'])} of the base, which are not trained"))
     console.rows_table([*rows, ("folder", str(artefact.folder))])
 
 

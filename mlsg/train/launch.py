@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from mlsg import console, errors
 from mlsg.errors import RESUME, MlsgError, ProcessLostError, SettingError
+from mlsg.train.host import check_host, limit_met, memory_limit
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
@@ -35,8 +36,10 @@ if TYPE_CHECKING:
 def run_on_processes(processes: int, work: Callable[..., object], *arguments: object) -> None:
     """Call `work(group, *arguments)`, a function of a module, in each of several new processes of this host.
 
-    Raises what the first process that failed raised, ProcessLostError when it was killed.
+    Raises what the first process that failed raised, ProcessLostError when it was killed, SettingError where this host
+    does not let them run.
     """
+    check_host(processes)
     with tempfile.TemporaryDirectory(prefix="mlsg-") as folder, _environment(processes), _starting_thread(1) as thread:
         thread.submit(_launch, processes, Path(folder), work, arguments).result()
 
@@ -116,11 +119,14 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _lost(process: str, code: int | None) -> ProcessLostError:
+def _lost(process: str, code: int | None) -> MlsgError:
     """The error for a process that ended with an exit code and should have gone on."""
     if code is None or code >= 0:
         return ProcessLostError(f"{process} ended without an error message (exit code {code})", RESUME)
-    name = signal.Signals(-code).name
+    name, room = signal.Signals(-code).name, memory_limit()
+    if room is not None and name in ("SIGABRT", "SIGBUS", "SIGSEGV"):
+        remedy = "raise the limit (ulimit -v), or train with fewer processes"
+        return SettingError(f"{process} ended by {name} under a memory limit of {room / 2**30:.1f} GB", remedy)
     why = " (out of memory?)" if name == "SIGKILL" else ""
     return ProcessLostError(f"{process} was killed by {name}{why}", RESUME)
 
@@ -172,7 +178,8 @@ def _error_of(rank: int, processes: int, failure: ProcessFailure) -> BaseExcepti
     if isinstance(kind, type) and issubclass(kind, MlsgError):
         problem, _, remedy = text.partition("; ")
         return kind(problem, remedy)
-    return RuntimeError(f"in process {rank}:\n{record['extraInfo']['py_callstack']}")
+    met = limit_met(record["message"], f"process {rank} of {processes}")
+    return met or RuntimeError(f"in process {rank}:\n{record['extraInfo']['py_callstack']}")
 
 
 @contextlib.contextmanager

@@ -106,7 +106,7 @@ class _Evaluation:
         """The finished scores beside these bases. Raises BaseUnavailableError where they have to be loaded in vain."""
         encoder, settings, located = self.encoder, self.settings, self.selection.located
         languages = sorted({code for each in located for code in each.pair_set.languages})
-        described = ("name", "base", "objective", "key", "pooling", "layer")
+        described = ("name", "base", "objective", "key", "pooling", "layer", "prompt", "prompt_name")
         request = Request(
             stage="scores",
             format=FORMAT,
@@ -163,7 +163,13 @@ class _Evaluation:
         apart = sets_apart({each.pair_set.name: each.pair_set.texts for each in selection.located}, rows)
         mean = mean_score(selection.primaries, [together.pop(ENCODER)], together, apart)
         entry = EncoderEntry(
-            encoder.name, encoder.base, encoder.objective, facts["pooling"], facts["dimension"], encoder.key
+            encoder.name,
+            encoder.base,
+            encoder.objective,
+            facts["pooling"],
+            facts["dimension"],
+            encoder.key,
+            facts["prompt"] or None,
         )
         stored = {
             "encoder": asdict(entry),
