@@ -67,9 +67,8 @@ def read_tokenizer(folder: Path, config: PreTrainedConfig, *, lower_case: bool) 
     with one_line(f"the tokenizer in {folder} fails", _ANOTHER), no_panic_messages(), quiet_transformers():
         if lower_case and made is not None:
             _set_lower_case(made.backend_tokenizer)
-        tokenizer = made
-        if made is None or (made.is_fast and (folder / _FILE).is_file()):  # in Python, it is what was trained with
-            tokenizer = _as_in_file(made, folder, config, lower_case=lower_case)
+        compared = made is None or (made.is_fast and (folder / _FILE).is_file())  # one in Python was trained with
+        tokenizer = _as_in_file(made, folder, config, lower_case=lower_case) if made is None or compared else made
         unused = _check(tokenizer, folder, config)
     if tokenizer is not made:
         theirs = "cannot read" if made is None else f"reads otherwise, as a {type(made).__name__}"
@@ -123,7 +122,7 @@ def _as_in_file(
     path = folder / "tokenizer_config.json"
     settings = {name: value for name, value in (read_table(path) if path.is_file() else {}).items() if name in _KEPT}
     settings |= {} if made is None else {name: getattr(made, name) for name in _KEPT}
-    names = {} if made is None else {name: str(token) for name, token in made.special_tokens_map.items()}
+    names: dict[str, str | None] = {} if made is None else {n: str(t) for n, t in made.special_tokens_map.items()}
     names |= {"pad_token": own.id_to_token(config.pad_token_id)} if isinstance(config.pad_token_id, int) else {}
     names |= {"unk_token": own.model.unk_token} if hasattr(own.model, "unk_token") else {}
     known = {name: token for name, token in names.items() if token and own.token_to_id(token) is not None}
@@ -149,14 +148,14 @@ def _check(tokenizer: PreTrainedTokenizerBase, folder: Path, config: PreTrainedC
         raise ModelError(f"the tokenizer in {folder} has token types other than 0", "use another encoder")
     if not tokenizer("")["input_ids"]:
         raise ModelError(f"the tokenizer in {folder} puts no special token around a text", _ANOTHER)
-    words = sorted(set(vocabulary) - set(tokenizer.all_special_tokens))
+    words = {word: vocabulary[word] for word in sorted(set(vocabulary) - set(tokenizer.all_special_tokens))}
     if not words:
         problem = f"the tokenizer in {folder} has no vocabulary: {len(vocabulary)} special tokens and no other"
         raise ModelError(problem, f"{AGAIN}, with the files of its own tokenizer")
     return _check_words(tokenizer.backend_tokenizer, words, folder) if tokenizer.is_fast else 0.0
 
 
-def _check_words(backend: Tokenizer, words: list[str], folder: Path) -> float:
+def _check_words(backend: Tokenizer, words: dict[str, int], folder: Path) -> float:
     """Raise ModelError where words of the vocabulary never come out; the share with capitals, where those alone do not.
 
     So it is with a BPE vocabulary read as WordPiece, and with merges that are missing: texts fall into characters.
@@ -164,7 +163,7 @@ def _check_words(backend: Tokenizer, words: list[str], folder: Path) -> float:
     foreign = sum(word.startswith(("Ġ", "▁")) for word in words)
     if isinstance(backend.model, models.WordPiece) and 10 * foreign > len(words):
         raise ModelError(f"the vocabulary in {folder} is one of BPE or SentencePiece, not of WordPiece", _ANOTHER)
-    ids = [backend.token_to_id(word) for word in words[:: max(1, len(words) // _SPELLED)]]
+    ids = list(words.values())[:: max(1, len(words) // _SPELLED)]
     spelled = [(number, backend.decode([number], skip_special_tokens=False).strip()) for number in ids]
     texts = [(number, text) for number, text in spelled if text.isalpha() and len(text) > 2]  # `##ing` is no word
     cased = [(number, text) for number, text in texts if text != text.lower()]

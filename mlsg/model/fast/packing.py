@@ -15,6 +15,7 @@ import heapq
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -76,9 +77,10 @@ class Packed:
 
     def to(self, device: torch.device) -> Packed:
         """The same on a device."""
-        parts = {f.name: getattr(self, f.name) for f in fields(self)}
+        parts: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
         tensors = {name: part for name, part in parts.items() if isinstance(part, Tensor)}
-        return replace(self, **{name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items()})
+        moved: dict[str, Any] = {name: part.to(device, non_blocking=True) for name, part in tensors.items()}
+        return replace(self, **moved)
 
 
 def pack(
