@@ -82,9 +82,13 @@ def chain(error: BaseException, *, suppressed: bool = False) -> Iterator[BaseExc
     current: BaseException | None = error
     while current is not None:
         yield current
-        # `datasets` says "not found" and hides that the hub failed.
-        hidden = current.__suppress_context__ and not (suppressed or isinstance(current, FileNotFoundError))
+        hidden = current.__suppress_context__ and not suppressed
         current = current.__cause__ or (None if hidden else current.__context__)
+
+
+def failures_of(error: BaseException) -> Iterator[BaseException]:
+    """As `chain`; where the hub fails, `datasets` says that files are not found, and hides the reason."""
+    return chain(error, suppressed=isinstance(error, FileNotFoundError))
 
 
 def untrusted_certificate(error: BaseException) -> ssl.SSLCertVerificationError | None:
@@ -100,7 +104,7 @@ def status_of(error: BaseException) -> int | None:
 
 def rate_limited_for(error: BaseException) -> int:
     """Seconds until the hub takes requests again, as its headers say; 0 where no rate limit is the reason."""
-    for each in chain(error):
+    for each in failures_of(error):
         if status_of(each) == 429:
             response: Any = getattr(each, "response", None)
             limit = libraries.hub().utils.parse_ratelimit_headers(response.headers)

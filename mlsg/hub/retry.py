@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from mlsg.console import note
 from mlsg.errors import HubUnreachableError
 from mlsg.hub import libraries
-from mlsg.hub.errors import chain, of_xet, rate_limited_for, reason, status_of, untrusted_certificate
+from mlsg.hub.errors import chain, failures_of, of_xet, rate_limited_for, reason, status_of, untrusted_certificate
 
 T = TypeVar("T")
 SECONDS = 3.0
@@ -95,7 +95,7 @@ def is_transient(error: BaseException) -> bool:
     broken = (LocalEntryNotFoundError, ConnectionError, TimeoutError)
     if untrusted_certificate(error) is not None:
         return False
-    for each in chain(error):
+    for each in failures_of(error):
         if isinstance(each, HfHubHTTPError):
             return status_of(each) in _TRANSIENT_STATUS
         if isinstance(each, OfflineModeIsEnabled):

@@ -120,6 +120,7 @@ class _RefusalError(Exception):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # headers and body are two writes, and would be 40 ms apart
     server: HubServer
 
     def do_HEAD(self) -> None:
