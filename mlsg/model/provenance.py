@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mlsg.errors import ModelError
-from mlsg.model.folder import PROVENANCE, read_provenance, read_table
-from mlsg.model.folder_keys import shown
+from mlsg.model.folder import PROVENANCE, read_provenance
+from mlsg.model.folder_keys import read_table, shown
 
 _Kind = TypeVar("_Kind")
 

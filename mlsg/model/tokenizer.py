@@ -16,7 +16,8 @@ from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBas
 from mlsg import console
 from mlsg.cache.files import read_json
 from mlsg.errors import ModelError
-from mlsg.model.folder import read_table, write_json
+from mlsg.model.folder import write_json
+from mlsg.model.folder_keys import read_table
 from mlsg.model.guard import missing_package, no_panic_messages, one_line
 from mlsg.model.pretrained import OF_THIS_MACHINE, quiet_transformers
 from mlsg.model.weights import AGAIN

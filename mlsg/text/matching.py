@@ -1,9 +1,9 @@
 r"""The forms in which training text is compared with evaluation sentences.
 
 `match_form` is the stored form without case and without what some copies of a text have and others do not: Arabic vowel
-signs (harakat) and tatweel, Hebrew points, joiners and other invisible characters. I, i and the Turkish and Azeri İ, ı
-are one letter: which of them is whose capital depends on the language, which is not asked. Hamza and madda stay, being
-part of a letter. `near_form` leaves out white space and final punctuation too. No other likeness is looked for.
+signs (harakat) and tatweel, Hebrew points, joiners. I, i and the Turkish and Azeri İ, ı are one letter: which is the
+other's capital depends on the language, which is not asked. Hamza and madda stay, being part of a letter. `near_form`
+leaves out white space and final punctuation too. No other likeness is looked for.
 
 Source: Unicode 15.1, 3.13 (caseless matching) and SpecialCasing.txt (İ, ı).
 """
@@ -16,15 +16,18 @@ from collections.abc import Sequence
 
 from mlsg.text.normalise import normalise
 
-_UNWRITTEN = (
-    "\xad\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u0640\u064b-\u0652\u0656-\u065f\u0670"
+_UNWRITTEN = re.compile(
+    "[\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u0640\u064b-\u0652\u0656-\u065f\u0670"
     "\u06d6-\u06dc\u06df-\u06e4\u06e7\u06e8\u06ea-\u06ed\u08d3-\u08e1\u08e3-\u08ff"
-    "\x7f-\x84\x86-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb"
-    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0001\U000e0020-\U000e007f"
+    "\x80-\x84\x86-\x9f\xad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0001\U000e0020-\U000e007f]+"
 )
 # Where folding case is more than `casefold`: iota below folds to a letter, so its place among the marks counts.
-_IOTA = "\u0345\u1f80-\u1fff"
-_UNWRITTEN_RUN, _IOTA_ONE, _ODD = (re.compile(f"[{chars}]+") for chars in (_UNWRITTEN, _IOTA, _UNWRITTEN + _IOTA))
+_IOTA = re.compile("[\u0345\u1f80-\u1fff]")
+# All of both, and more: few ranges are searched faster.
+_ODD = re.compile(
+    "[\x80-\x9f\xad\u0345\u0591-\u08ff\u1f80-\u200f\u202a-\u206f\ufeff-\uffff\U0001bca0-\U0001d17a\U000e0000-\U000effff]"
+)
 _DOTTED = re.compile("i\u0307+")
 
 
@@ -34,7 +37,7 @@ def match_form(text: str) -> str:
     if text.isascii():
         return text.lower()
     # Decomposed first, so that canonically equal texts stay equal (D145).
-    bare = unicodedata.normalize("NFD", _UNWRITTEN_RUN.sub("", text))
+    bare = unicodedata.normalize("NFD", _UNWRITTEN.sub("", text))
     return " ".join(unicodedata.normalize("NFC", _one_i(bare.casefold())).split())
 
 
@@ -42,13 +45,13 @@ def match_forms(stored: Sequence[str]) -> list[str]:
     """Return the `match_form` of each of several stored forms, several times as fast."""
     text = "\n".join(stored)
     odd = _ODD.search(text) is not None
-    if odd and (bare := _UNWRITTEN_RUN.sub("", text)) != text:
+    if odd and (bare := _UNWRITTEN.sub("", text)) != text:
         # A removal may leave two spaces, and lets marks meet and be reordered.
         lines = (" ".join(line.split()) for line in bare.split("\n"))
         text = unicodedata.normalize("NFC", "\n".join(lines))
     forms = unicodedata.normalize("NFC", _one_i(text.casefold())).split("\n")
-    if odd and _IOTA_ONE.search(text):
-        forms = [match_form(s) if _IOTA_ONE.search(s) else form for s, form in zip(stored, forms, strict=True)]
+    if odd and _IOTA.search(text):
+        forms = [match_form(s) if _IOTA.search(s) else form for s, form in zip(stored, forms, strict=True)]
     return forms if stored else []
 
 
