@@ -49,5 +49,5 @@ def _hash(tensors: Mapping[str, Tensor]) -> str:
     found = hashlib.sha256()
     for name, value in sorted(tensors.items()):
         found.update(f"{name} {value.dtype} {list(value.shape)}\n".encode())
-        found.update(memoryview(value.reshape(-1).view(torch.uint8).numpy()))
+        found.update(value.reshape(-1).view(torch.uint8).numpy().data)
     return found.hexdigest()
