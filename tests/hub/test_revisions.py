@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mlsg.errors import SettingError
-from mlsg.hub import revisions
+from mlsg.hub import libraries, revisions
 from tests.hub.conftest import StartWorker, Worker
 from tests.hub.samples import PAIRS, plain_parquet
 from tests.hub.server import Fault, HubServer
@@ -82,18 +82,26 @@ def test_a_damaged_record_is_named(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"main", b"../../../etc/passwd", b"f" * 39, b"f" * 9999])
-def test_a_damaged_ref_of_the_cache_is_written_anew(
-    server: HubServer, start_worker: StartWorker, tmp_path: Path, content: bytes
+def test_a_damaged_ref_of_the_cache_is_no_ref(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    monkeypatch.setattr(libraries, "hub_cache", lambda: tmp_path)
+    revisions.note_in_cache("dataset", "owner/ref", "main", ONE)
+    assert revisions.cached("dataset", "owner/ref", "main") == ONE
+    (tmp_path / "datasets--owner--ref/refs/main").write_bytes(content)
+    assert revisions.cached("dataset", "owner/ref", "main") is None
+    revisions.note_in_cache("dataset", "owner/ref", "main", TWO)
+    assert revisions.cached("dataset", "owner/ref", "main") == TWO
+
+
+def test_with_a_damaged_ref_the_hub_is_asked_and_without_a_network_it_is_one_line(
+    server: HubServer, start_worker: StartWorker, tmp_path: Path
 ) -> None:
-    commit = server.dataset("owner/ref").commit(plain_parquet())
+    server.dataset("owner/ref").commit(plain_parquet())
     ref = tmp_path / "hub/datasets--owner--ref/refs/main"
     ref.parent.mkdir(parents=True)
-    ref.write_bytes(content)
+    ref.write_bytes(b"\xff\xfe\x00")
     reply = start_worker(tmp_path, offline=True).rows("owner/ref")
     assert reply.error == "HubUnreachableError" and "connect to the network once" in reply.text
     assert start_worker(tmp_path).rows("owner/ref").value == list(PAIRS)
-    assert ref.read_text() == commit
-    assert start_worker(tmp_path, offline=True).rows("owner/ref").value == list(PAIRS)
 
 
 def test_a_workspace_that_cannot_be_written_is_named(tmp_path: Path) -> None:
