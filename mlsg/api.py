@@ -131,6 +131,8 @@ def evaluate(
     langs: str | Sequence[str] | None = None,
     *,
     pooling: str | None = None,
+    prompt: str | None = None,
+    prompt_name: str | None = None,
     recipe: str = DEFAULT_RECIPE,
     workspace: str | Path | None = None,
     data_root: str | Path | None = None,
@@ -139,12 +141,13 @@ def evaluate(
 ) -> Scores:
     """Scores of an encoder (or its folder or hub id) on the pair sets of `langs`, None: the recipe's languages.
 
-    An `Encoder` is evaluated as it was saved. `pooling` is for a plain transformers model.
+    An `Encoder` is evaluated as it was saved. `pooling` is for a plain transformers model. `prompt`, or the encoder's
+    own prompt called `prompt_name`, is put before each sentence; without them its default one, if it has one.
     Raises SettingError, ModelError and DataError for what cannot be read, HubUnreachableError.
     """
     chosen = _recipe(recipe, settings, ("eval",), eval__langs=langs.split(",") if isinstance(langs, str) else langs)
     context = open_context(workspace, langs_dir, data_root)
-    return run_eval(chosen, context, _source(encoder), pooling)
+    return run_eval(chosen, context, _source(encoder), pooling=pooling, prompt=prompt, prompt_name=prompt_name)
 
 
 def run_prepare(recipe: Recipe, context: Context, sources: Sequence[Path] = (), column: str = "text") -> Artefact:
@@ -184,23 +187,23 @@ def run_recipe(recipe: Recipe, context: Context, processes: int = 1) -> Scores:
     return run_eval(recipe, context, run_train(recipe, context, sentences, processes))
 
 
-def run_eval(recipe: Recipe, context: Context, encoder: str | Artefact, pooling: str | None = None) -> Scores:
-    """Scores of one encoder, remembered as the last ones."""
-    scores = evaluate_stage(encoder, recipe.eval, context, pooling=pooling)
+def run_eval(recipe: Recipe, context: Context, encoder: str | Artefact, **reading: str | None) -> Scores:
+    """Scores of one encoder, remembered as the last ones; `reading` are its pooling, prompt and prompt_name."""
+    scores = evaluate_stage(encoder, recipe.eval, context, **reading)
     context.workspace.remember("eval", scores.artefact)
     return scores
 
 
 def run_eval_named(
-    recipe: Recipe, context: Context, encoders: Sequence[str], pooling: str | None = None
+    recipe: Recipe, context: Context, encoders: Sequence[str], **reading: str | None
 ) -> tuple[list[Scores], list[Differences]]:
     """Scores of each named encoder, or of the one trained last, and the first one's differences from each other one.
 
-    An unknown language is an error before all else.
+    An unknown language is an error before all else. `reading` as in `run_eval`.
     """
     _check_languages(recipe, context)
     named: Sequence[str | Artefact] = encoders or [last_encoder(context)]
-    scores = [run_eval(recipe, context, each, pooling) for each in named]
+    scores = [run_eval(recipe, context, each, **reading) for each in named]
     return scores, [compare(scores[0], other) for other in scores[1:]]
 
 

@@ -39,6 +39,8 @@ SetOption = Annotated[
 RecipeOption = Annotated[str, Option(help="Recipe whose settings are used (mlsg show lists them).")]
 JsonOption = Annotated[str | None, Option(help="Write the scores as JSON to a file, or - for stdout.")]
 MarkdownOption = Annotated[str | None, Option(help="Write the table as Markdown to a file, or -.")]
+PromptOption = Annotated[str | None, Option(help='Put before each sentence, as "query: "; "": nothing.')]
+PromptNameOption = Annotated[str | None, Option(help="A prompt that the model itself declares, by its name.")]
 ProcessesOption = Annotated[int, Option(min=1, help="Train on this many processes of this host, on GPUs one each.")]
 
 
@@ -64,7 +66,7 @@ def _seeds(text: str | None, **excluded: object) -> tuple[int, ...]:
 
     for option, value in excluded.items():
         if text is not None and value not in (None, [], ()):
-            raise SettingError(f"--seeds and --{option}", "give one of them")
+            raise SettingError(f"--seeds and --{option.replace('_', '-')}", "give one of them")
     return () if text is None else parse_seeds(text)
 
 
@@ -100,6 +102,8 @@ def train(
     seeds: Annotated[str | None, Option(help="An encoder for each of several seeds: 1,2,5 or 1-8.")] = None,
     jobs: Annotated[int, Option(min=1, help="With --seeds: this many at a time, each on its part of the cores.")] = 1,
     processes: ProcessesOption = 1,
+    prompt: PromptOption = None,
+    prompt_name: PromptNameOption = None,
     recipe: RecipeOption = "zero_shot",
     set_: SetOption = None,
     data_root: DataRootOption = None,
@@ -111,7 +115,8 @@ def train(
     from mlsg.report.output import print_encoder
 
     several = _seeds(seeds, seed=seed)
-    settings = _recipe(recipe, set_, train__model=model, train__seed=seed)
+    prompts = {"encoder__prompt": prompt, "encoder__prompt_name": prompt_name}
+    settings = _recipe(recipe, set_, train__model=model, train__seed=seed, **prompts)
     context = _context(workspace, langs_dir, data_root)
     for encoder in run_train_last(settings, context, lang, several, jobs, processes):
         print_encoder(encoder)
@@ -126,6 +131,8 @@ def evaluate(
     ] = None,
     seeds: Annotated[str | None, Option(help="Means over encoders like the last one, seeds 1,2,5 or 1-8.")] = None,
     pooling: Annotated[str | None, Option(help="Of a plain transformers model: cls, mean, max, first_last.")] = None,
+    prompt: PromptOption = None,
+    prompt_name: PromptNameOption = None,
     json: JsonOption = None,
     markdown: MarkdownOption = None,
     recipe: RecipeOption = "zero_shot",
@@ -138,13 +145,14 @@ def evaluate(
     from mlsg.api import run_eval_named, run_eval_seeds
     from mlsg.report.output import print_scores, print_seeds
 
-    several = _seeds(seeds, encoder=encoder, pooling=pooling)
+    reading = {"pooling": pooling, "prompt": prompt, "prompt_name": prompt_name}
+    several = _seeds(seeds, encoder=encoder, **reading)
     settings = _recipe(recipe, set_, eval__langs=langs.split(",") if langs else None)
     context = _context(workspace, langs_dir, data_root)
     if several:
         print_seeds(run_eval_seeds(settings, context, several), json=json, markdown=markdown)
     else:
-        print_scores(*run_eval_named(settings, context, encoder or (), pooling), json=json, markdown=markdown)
+        print_scores(*run_eval_named(settings, context, encoder or (), **reading), json=json, markdown=markdown)
 
 
 @app.command()

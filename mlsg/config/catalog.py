@@ -5,7 +5,6 @@ The user's TOMLs (`--langs-dir`) add languages, corpora and sets, or override ou
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 from mlsg.config.resources import resource_folder
 from mlsg.config.schema import Corpus, Files, HubSource, PairSet, read_corpus, read_pair_set
-from mlsg.config.settings import read_settings
+from mlsg.config.settings import read_settings, read_toml
 from mlsg.errors import SettingError, nearest
 
 __all__ = ["Catalog", "Corpus", "Files", "HubSource", "Language", "PairSet", "load_catalog"]
@@ -113,10 +112,9 @@ class _LanguageTable:
 def _read_file(path: Path, root: str, languages: dict[str, Language]) -> None:
     """Put what a TOML declares into `languages`; its sets replace those of the same name, in whatever language."""
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise SettingError(f"{path} cannot be read: {error}", "fix the file") from None
-    table = read_settings(_LanguageTable, raw, str(path))
+        table = read_settings(_LanguageTable, read_toml(path, str(path)), str(path))
+    except FileNotFoundError:
+        raise SettingError(f"{path} is a link to nothing", "remove it") from None
     code = table.code or path.stem
     before = languages.get(code, Language(code, code))
     corpora = {corpus.name: corpus for corpus in before.corpora}
@@ -126,8 +124,9 @@ def _read_file(path: Path, root: str, languages: dict[str, Language]) -> None:
             corpora = {key: replace(other, default=False) for key, other in corpora.items()}
         corpora[name] = corpus
     read: dict[str, PairSet] = {}
+    families = dict(_tables(table.families, f"[families] of {path}"))
     for name, own in _tables(table.sets, f"[sets] of {path}"):
-        merged = _with_family(own, table.families.get(name.split(".")[0], {}))
+        merged = _with_family(own, families.get(name.split(".")[0], {}))
         read[name] = read_pair_set(name, merged, code=code, root=root, known=read, where=f'[sets."{name}"] of {path}')
     sets = {each.name: each for each in before.sets}
     if _has_primary(read, path):

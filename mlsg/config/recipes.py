@@ -7,18 +7,18 @@ belong to its own file in `mlsg/objectives/`, those of pretraining to `mlsg/pret
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from mlsg.config.resources import resource_folder
-from mlsg.config.settings import Between, parse_assignment, read_settings
+from mlsg.config.settings import LARGEST_SEED, Between, parse_assignment, read_settings, read_toml, shown
 from mlsg.errors import SettingError, nearest
 
 DEFAULT_RECIPE = "zero_shot"
 DEFAULT_OBJECTIVE = "self_guided"
+_LONGEST_CHAIN = 20  # recipes that extend one another
 
 Precision = Literal["float32", "bf16"]
 Pooling = Literal["cls", "mean", "max", "first_last"]
@@ -30,11 +30,15 @@ class PrepareSettings:
 
     lang: Annotated[str, "language of the sentences"] = "en"
     corpus: Annotated[str, "a corpus declared in langs/<lang>.toml; empty: the language's default"] = ""
-    limit: Annotated[int, "at most this many sentences, a seeded sample; 0: all", Between(0)] = 0
-    min_chars: Annotated[int, "leave out shorter sentences; a character of an unspaced script is 3", Between(0)] = 10
-    max_chars: Annotated[int, "leave out longer sentences; a character of an unspaced script is 3", Between(1)] = 400
+    limit: Annotated[int, "at most this many sentences, a seeded sample; 0: all", Between(0, 10**12)] = 0
+    min_chars: Annotated[
+        int, "leave out shorter sentences; a character of an unspaced script is 3", Between(0, 10**9)
+    ] = 10
+    max_chars: Annotated[
+        int, "leave out longer sentences; a character of an unspaced script is 3", Between(1, 10**9)
+    ] = 400
     drop_evaluation: Annotated[bool, "leave out evaluation sentences, unless the corpus is transductive"] = True
-    seed: Annotated[int, "seed of the sample", Between(0)] = 0
+    seed: Annotated[int, "seed of the sample", Between(0, LARGEST_SEED)] = 0
 
 
 @dataclass(frozen=True)
@@ -43,36 +47,49 @@ class TrainSettings:
 
     model: Annotated[str, "base: hub id or folder; starter: the embedded one"] = "bert-base-multilingual-cased"
     revision: Annotated[str, "hub revision of the base"] = "main"
-    epochs: Annotated[int, "passes over the sentences", Between(1)] = 1
-    max_steps: Annotated[int, "stop after this many steps; 0: never", Between(0)] = 0
-    batch_size: Annotated[int, "sentences a step, over all processes", Between(2)] = 16
-    mini_batch_size: Annotated[int, "sentences a forward pass, to save memory; 0: the whole batch", Between(0)] = 0
-    learning_rate: Annotated[float, "peak learning rate", Between(0)] = 5e-5
+    epochs: Annotated[int, "passes over the sentences", Between(1, 10_000)] = 1
+    max_steps: Annotated[
+        int, "at most this many steps, with the whole warm-up and decay in them; 0: all", Between(0, 10**9)
+    ] = 0
+    batch_size: Annotated[int, "sentences a step, over all processes", Between(2, 2**20)] = 16
+    mini_batch_size: Annotated[
+        int, "sentences a forward pass, to save memory; 0: the whole batch", Between(0, 2**20)
+    ] = 0
+    learning_rate: Annotated[float, "peak learning rate", Between(0, 1e6)] = 5e-5
     warmup_ratio: Annotated[float, "share of the steps with linear warm-up, linear decay after", Between(0, 1)] = 0.1
-    adam_betas: Annotated[tuple[float, float], "AdamW"] = (0.9, 0.9)
-    adam_epsilon: Annotated[float, "AdamW", Between(0)] = 1e-6
-    weight_decay: Annotated[float, "on matrices; 0 on biases and LayerNorm", Between(0)] = 0.01
-    max_grad_norm: Annotated[float, "largest gradient norm; 0: no clipping", Between(0)] = 1.0
-    max_length: Annotated[int, "tokens a sentence, special ones included", Between(3)] = 128
+    optimizer: Annotated[
+        Literal["adamw", "adamw_hf"], "adamw: torch's; adamw_hf: that of transformers before version 5, the authors'"
+    ] = "adamw"
+    adam_betas: Annotated[tuple[float, float], "shares kept of the two moments", Between(0, 0.999999)] = (0.9, 0.9)
+    adam_epsilon: Annotated[float, "added to the denominator", Between(1e-16, 1)] = 1e-6
+    weight_decay: Annotated[float, "on matrices; 0 on biases and LayerNorm", Between(0, 100)] = 0.01
+    max_grad_norm: Annotated[float, "largest gradient norm; 0: no clipping", Between(0, 1e12)] = 1.0
+    max_length: Annotated[int, "tokens a sentence, special ones and prompt included", Between(3, 2**20)] = 128
     train_embeddings: Annotated[bool, "false: the embedding layer stays frozen"] = False
     dev: Annotated[str, "pair set that picks the best weights; none: no dev evaluation"] = "stsb.en@dev"
-    eval_steps: Annotated[int, "steps between two dev evaluations", Between(1)] = 50
+    eval_steps: Annotated[int, "steps between two dev evaluations", Between(1, 10**9)] = 50
     keep: Annotated[Literal["best", "last"], "which weights are saved: best on dev, or last"] = "best"
-    patience: Annotated[int, "stop after this many dev evaluations that `stopping` counts; 0: never", Between(0)] = 10
-    stopping: Annotated[Literal["best", "drops"], "best: those since the best; drops: all below the one before"] = (
-        "best"
-    )
+    patience: Annotated[
+        int, "stop after this many dev evaluations that `stopping` counts; 0: never", Between(0, 10**6)
+    ] = 10
+    stopping: Annotated[
+        Literal["best", "drops"], "best: those since the best; drops: all below the one before, in training"
+    ] = "best"
     collapse_above: Annotated[float, "stop when random pairs have a mean cosine above this", Between(0, 1)] = 0.995
     precision: Annotated[Precision, "float32, or bf16 autocast"] = "float32"
-    seed: Annotated[int, "seed of the order, the head, the dropout and every other draw", Between(0)] = 1
+    seed: Annotated[int, "seed of the order, the head, the dropout and every other draw", Between(0, LARGEST_SEED)] = 1
 
 
 @dataclass(frozen=True)
 class EncoderSettings:
     """How sentence vectors are read off the base; also the anchor of training."""
 
-    pooling: Annotated[Pooling, "over the tokens of one layer (first_last: of two)"] = "cls"
-    layer: Annotated[int, "0: embeddings, 1..L: that layer, -1: the last", Between(-1)] = -1
+    pooling: Annotated[
+        Literal["auto", Pooling], "over the tokens of one layer (first_last: of two); auto: the base's own, else cls"
+    ] = "auto"
+    layer: Annotated[int, "0: embeddings, 1..L: that layer, -1: the last", Between(-1, 10_000)] = -1
+    prompt: Annotated[str | None, "put before each sentence; not set: the base's own default"] = None
+    prompt_name: Annotated[str | None, "the base's own prompt of this name instead"] = None
     transform: Annotated[Literal["none"], "map fitted on vectors"] = "none"
 
 
@@ -83,8 +100,8 @@ class EvalSettings:
     langs: Annotated[tuple[str, ...], "languages to evaluate"] = ("en", "es", "ar", "tr")
     family: Annotated[str, "only sets of this family; empty: each language's public sets"] = ""
     suite: Annotated[str, "what is measured"] = "sts"
-    resamples: Annotated[int, "bootstrap resamples of pairs", Between(100)] = 1000
-    seed: Annotated[int, "seed of the bootstrap", Between(0)] = 0
+    resamples: Annotated[int, "bootstrap resamples of pairs", Between(100, 10**6)] = 1000
+    seed: Annotated[int, "seed of the bootstrap", Between(0, LARGEST_SEED)] = 0
     precision: Annotated[Precision, "of the encoder's forward pass"] = "float32"
 
 
@@ -132,21 +149,21 @@ def changed_recipe(name: str, changes: Mapping[str, Any]) -> Recipe:
     for key, value in changes.items():
         section, dot, entry = key.partition(".")
         if not dot:
-            raise SettingError(f'setting "{key}" has no section', "write it as section.key")
+            raise SettingError(f"setting {shown(key)} has no section", "write it as section.key")
         changed.setdefault(section, {})[entry] = value
     return _build(Path(name).stem, _inherited(_merged_tables(name, seen=()), changed))
 
 
 def _merged_tables(name: str, seen: tuple[str, ...]) -> dict[str, Any]:
-    if name in seen:
-        raise SettingError(f"recipes extend one another in a circle: {' -> '.join([*seen, name])}", "break the circle")
+    if name in seen or len(seen) > _LONGEST_CHAIN:
+        raise SettingError(
+            f"recipes extend one another in a circle: {' -> '.join([*seen, name][-3:])}", "break the circle"
+        )
     path = Path(name) if name.endswith(".toml") else resource_folder("pipelines") / f"{name}.toml"
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = read_toml(path, f"recipe {path}")
     except FileNotFoundError:
-        raise SettingError(f'unknown recipe "{name}"', nearest(name, recipe_names())) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise SettingError(f"recipe {path} cannot be read: {error}", "fix the file") from None
+        raise SettingError(f"unknown recipe {shown(name)}", nearest(name, recipe_names())) from None
     parent = tables.pop("extends", None)
     if not isinstance(parent, str | None):
         raise SettingError(f"extends in recipe {name} is not a text", "write the name or the path of a recipe")
@@ -168,7 +185,9 @@ def _inherited(base: Mapping[str, Any], tables: Mapping[str, Any]) -> dict[str, 
 def _build(name: str, tables: Mapping[str, Any]) -> Recipe:
     for key, value in tables.items():
         if key not in _KEYS:
-            raise SettingError(f'unknown key "{key}" in recipe {name}', nearest(key, _KEYS))
+            raise SettingError(f"unknown key {shown(key)} in recipe {name}", nearest(key, _KEYS))
+        if key == "summary" and not isinstance(value, str):
+            raise SettingError(f"summary in recipe {name} is not a text", "write what the recipe does in one line")
         if key != "summary" and not isinstance(value, dict):
             raise SettingError(f"{key} in recipe {name} is not a table", f"write [{key}] and its settings below it")
     sections: dict[str, Any] = {

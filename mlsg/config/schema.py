@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Annotated, Any, ClassVar, Literal
 
-from mlsg.config.settings import read_settings
+from mlsg.config.settings import Between, read_settings, shown
 from mlsg.errors import SettingError, nearest
 
 Reader = Literal["delimited", "parallel", "json", "jsonl", "xml", "parquet", "lines"]
@@ -30,7 +30,7 @@ class Files:
 
     paths: tuple[str, ...]
     reader: Reader
-    columns: tuple[str | int, ...] = PAIR_COLUMNS
+    columns: Annotated[tuple[str | int, ...], Between(-10_000, 10_000)] = PAIR_COLUMNS
     delimiter: str = "\t"
     quoted: bool = False
     header: bool = True
@@ -38,7 +38,7 @@ class Files:
     encoding: str = "utf-8"
     separator: str = ""
     blank_scores: bool = False
-    scored_lines: int = 0
+    scored_lines: Annotated[int, Between(0, 10**9)] = 0
     element: str = "pair"
 
 
@@ -54,7 +54,9 @@ class HubSource:
         PAIR_COLUMNS
     )
     where: Annotated[Mapping[str, str], "only rows whose columns have these values"] = field(default_factory=dict)
-    pairs: Annotated[int | None, "pairs of this copy where it differs from the original files; 0: not known"] = None
+    pairs: Annotated[
+        int | None, "pairs of this copy where it differs from the original files; 0: not known", Between(0, 10**9)
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,8 @@ class PairSet:
     family: str
     languages: tuple[str, str]
     split: str = "test"
-    pairs: int = 0
-    score_range: tuple[float, float] | None = None
+    pairs: Annotated[int, Between(0, 10**9)] = 0
+    score_range: Annotated[tuple[float, float] | None, Between(-1e9, 1e9)] = None
     licence: str = "not stated"
     made: Made = "human"
     kind: Kind = "similarity"
@@ -131,10 +133,13 @@ def read_pair_set(
     own = {key: value for key, value in table.items() if key not in _FILE_KEYS | {"files", "hub", "members"}}
     from_name = {"name": name, "family": head.split(".")[0], "split": split or "test"}
     pair_set = read_settings(PairSet, {**from_name, "languages": [code, code], "root": root, **own}, where)
-    for member in table.get("members", []):
+    named = table.get("members", [])
+    if not isinstance(named, list) or not all(isinstance(member, str) for member in named):
+        raise SettingError(f"{where}: members is {shown(named)}", "write the names of sets as a list")
+    for member in named:
         if member not in known:
-            raise SettingError(f'{where}: member "{member}" is not declared above it', nearest(member, known))
-    members = [known[member] for member in table.get("members", [])]
+            raise SettingError(f"{where}: member {shown(member)} is not declared above it", nearest(member, known))
+    members = [known[member] for member in named]
     files = tuple(file for member in members for file in member.files) or _files(table, PAIR_COLUMNS, where)
     for file in files:
         _check_columns(file, where)
@@ -230,4 +235,4 @@ def _hub_splits(table: object, where: str) -> tuple[HubSource, ...]:
 def _refuse_unknown(table: Mapping[str, Any], known: set[str], where: str) -> None:
     for key in table:
         if key not in known:
-            raise SettingError(f'unknown key "{key}" in {where}', nearest(key, known))
+            raise SettingError(f"unknown key {shown(key)} in {where}", nearest(key, known))

@@ -17,12 +17,19 @@ __all__ = ["Scores", "compare", "evaluate"]
 
 
 def evaluate(
-    encoder: str | Artefact, settings: EvalSettings, context: Context, *, pooling: str | None = None
+    encoder: str | Artefact,
+    settings: EvalSettings,
+    context: Context,
+    *,
+    pooling: str | None = None,
+    prompt: str | None = None,
+    prompt_name: str | None = None,
 ) -> Scores:
     """Scores of an encoder (artefact, folder or hub id) on the sets of `settings.langs`, by `settings.suite`.
 
-    Raises SettingError for an unknown suite, language or pooling, ModelError and DataError for what cannot be read,
-    HubUnreachableError when no set at all, or not the encoder, is available.
+    Raises SettingError for an unknown suite, language, pooling or prompt, ModelError and DataError for what cannot be
+    read, HubUnreachableError when no set at all, or not the encoder, is available.
     """
     run = suite(settings.suite)
-    return run(resolve_encoder(encoder, pooling, context.workspace, context.hub), settings, context)
+    ref = resolve_encoder(encoder, pooling, context.workspace, context.hub, prompt, prompt_name)
+    return run(ref, settings, context)

@@ -16,6 +16,8 @@ from mlsg.cache.workspace import Workspace
 from mlsg.config.catalog import PairSet
 from mlsg.config.recipes import Pooling
 from mlsg.errors import HubUnreachableError, MlsgError, ModelError, SettingError, nearest
+from mlsg.model.folder import read_encoder_modules
+from mlsg.model.prompts import Prompts
 from mlsg.model.provenance import Provenance, name_of, provenance_in
 from mlsg.model.source import fingerprint_model
 
@@ -29,7 +31,8 @@ class EncoderRef:
     """An encoder that can be loaded and is known by key or fingerprint.
 
     `sources` are the places where it may be; where `fingerprints` names the encoder, only a place that still has that
-    fingerprint will do. `pooling` and `layer` are None where the encoder's own modules decide.
+    fingerprint will do. `pooling` and `layer` are None where the encoder's own modules decide, `prompt` and
+    `prompt_name` where its own default prompt does.
     """
 
     name: str
@@ -38,6 +41,8 @@ class EncoderRef:
     revision: str = "main"
     pooling: str | None = None
     layer: int | None = None
+    prompt: str | None = None
+    prompt_name: str | None = None
     inputs: Mapping[str, str] = field(default_factory=dict)
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     provenance: Provenance | None = None
@@ -60,6 +65,15 @@ class EncoderRef:
         """The training method; None for a plain model, and where it is not known."""
         return self.provenance.objective or None if self.provenance is not None else None
 
+    @property
+    def prompt_text(self) -> str:
+        """What is put before each sentence by an encoder that mlsg trained. Raises SettingError for an unknown name."""
+        known = Prompts()
+        if self.pooling is None:  # else it is made of the transformer alone
+            found = read_encoder_modules(Path(self.sources[0]).expanduser())
+            known = Prompts(found.prompts, found.default_prompt_name)
+        return known.chosen(self.prompt, self.prompt_name).text
+
     def transductive(self, pair_set: PairSet) -> bool | None:
         """Whether sentences of the set were in the training text; None where no one looked.
 
@@ -79,9 +93,12 @@ class EncoderRef:
         source = self._present(hub)
         from mlsg.model.encoder import Encoder
 
-        return Encoder.load(
+        encoder = Encoder.load(
             source, revision=self.revision, pooling=self.pooling, layer=self.layer, precision=precision, hub=hub
         )
+        chosen = Prompts(encoder.prompts, encoder.default_prompt_name).chosen(self.prompt, self.prompt_name)
+        encoder.prompts, encoder.default_prompt_name = dict(chosen.by_name), chosen.default_name
+        return encoder
 
     def _present(self, hub: Hub) -> str:
         """The first source that exists and has not changed."""
@@ -98,7 +115,14 @@ class EncoderRef:
         raise last
 
 
-def resolve_encoder(encoder: str | Artefact, pooling: str | None, workspace: Workspace, hub: Hub) -> EncoderRef:
+def resolve_encoder(
+    encoder: str | Artefact,
+    pooling: str | None,
+    workspace: Workspace,
+    hub: Hub,
+    prompt: str | None = None,
+    prompt_name: str | None = None,
+) -> EncoderRef:
     """The encoder that a user named: an artefact, a folder or a hub id.
 
     Raises SettingError for an unknown pooling, ModelError and HubUnreachableError for what is not available.
@@ -118,6 +142,8 @@ def resolve_encoder(encoder: str | Artefact, pooling: str | None, workspace: Wor
             encoder.key,
             pooling=pooling,
             layer=layer,
+            prompt=prompt,
+            prompt_name=prompt_name,
             inputs={"encoder": encoder.key},
             provenance=provenance_in(encoder.folder),
             base_sources=(model,) if model else (),
@@ -132,6 +158,8 @@ def resolve_encoder(encoder: str | Artefact, pooling: str | None, workspace: Wor
         revision=found.partition("@")[2] or "main",  # what was asked for and what is loaded are one commit
         pooling=pooling,
         layer=layer,
+        prompt=prompt,
+        prompt_name=prompt_name,
         fingerprints={"encoder": found},
         provenance=provenance,
     )
@@ -140,7 +168,7 @@ def resolve_encoder(encoder: str | Artefact, pooling: str | None, workspace: Wor
 def base_of(encoder: EncoderRef, pooling: str) -> EncoderRef:
     """The untuned base of an encoder, last layer, pooled as asked; whether it still exists is seen when it is loaded.
 
-    Raises ModelError where the base is not known.
+    It reads the same texts: the encoder's prompt is put before them too. Raises ModelError where the base is not known.
     """
     made = encoder.provenance
     if made is None and encoder.pooling:
@@ -154,5 +182,6 @@ def base_of(encoder: EncoderRef, pooling: str) -> EncoderRef:
         revision=made.base_revision or "main",
         pooling=pooling,
         layer=-1,
+        prompt=encoder.prompt_text or None,
         fingerprints={"encoder": made.base_fingerprint},
     )

@@ -28,7 +28,7 @@ def encode_sentences(
     workspace: Workspace,
     hub: Hub,
 ) -> tuple[Rows, dict[str, Any]]:
-    """The vectors of distinct sentences under an encoder, and what is known of it (pooling, layer, dimension).
+    """The vectors of distinct sentences under an encoder, and what is known of it (pooling, layer, dimension, prompt).
 
     `also` are other poolings of the same base: where the model has to be run, their vectors are made in the same pass
     and kept for whoever asks next. torch is imported only where something has to be computed. Raises ModelError.
@@ -58,7 +58,15 @@ def _complete(
         if beside.folder != store.folder and not beside.find(missing, encoder.backbone.dimension).known.all():
             stores.append(beside)
             layer = -1 if other.layer is None else other.layer
-            encoders.append(Encoder(encoder.backbone, str(other.pooling), layer, precision=store.precision))
+            beside_it = Encoder(
+                encoder.backbone,
+                str(other.pooling),
+                layer,
+                prompts=encoder.prompts,
+                default_prompt_name=encoder.default_prompt_name,
+                precision=store.precision,
+            )
+            encoders.append(beside_it)
             found.append(Rows.empty(len(missing), encoder.backbone.dimension))
             _note(beside, encoders[-1])
     tokens = encoder.tokenize(missing)
@@ -90,6 +98,7 @@ def _complete(
 
 def _note(store: VectorStore, encoder: Encoder) -> dict[str, Any]:
     facts = {"pooling": encoder.pooling, "layer": encoder.layer, "dimension": encoder.dimension}
+    facts["prompt"] = encoder.prompt_of()
     if store.facts() != facts:
         store.note_facts(facts)
     return facts

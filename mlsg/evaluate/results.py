@@ -13,6 +13,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from mlsg.cache.artefact import Artefact
+from mlsg.config.settings import shown
 from mlsg.errors import SettingError
 from mlsg.evaluate.statistics import Interval
 from mlsg.report.tables import BASELINES, points
@@ -36,11 +37,15 @@ class EncoderEntry:
     pooling: str | None
     dimension: int | None
     key: str
+    prompt: str | None = None
+    """What was put before each sentence."""
 
     @property
     def title(self) -> str:
-        """Name and pooling: `mini (cls)`."""
-        return f"{self.name} ({self.pooling})" if self.pooling else self.name
+        """Name, pooling and prompt: `mini (cls)`, `mini (mean, "query: ")`."""
+        said = [self.pooling] if self.pooling else []
+        said += [shown(self.prompt)] if self.prompt else []
+        return f"{self.name} ({', '.join(said)})" if said else self.name
 
 
 @dataclass(frozen=True)

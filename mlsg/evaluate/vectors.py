@@ -78,6 +78,8 @@ class VectorStore:
             "encoder": self.encoder.key,
             "pooling": self.encoder.pooling,
             "layer": self.encoder.layer,
+            "prompt": self.encoder.prompt,
+            "prompt_name": self.encoder.prompt_name,
             "precision": self.precision,
             "versions": {name: found.get(name, "") for name in _DECIDING},
         }

@@ -19,7 +19,8 @@ class Provenance:
 
     `trained` says whether there was any training text (None: not known). `transductive` names the families of texts
     that this text holds by declaration; `found` counts, for each pair set that it was compared with, the lines of it
-    that are sentences of the set.
+    that are sentences of the set. `prompt` stood before each sentence; `dropped` are modules of the base (Dense, ...)
+    that were left out.
     """
 
     base: str = ""
@@ -36,6 +37,8 @@ class Provenance:
     lang: str = ""
     corpus: str = ""
     licence: str = ""
+    prompt: str = ""
+    dropped: tuple[str, ...] = ()
     sentences: int | None = None
     transductive: frozenset[str] = frozenset()
     found: Mapping[str, int] = field(default_factory=dict)
@@ -84,6 +87,8 @@ def provenance_of(table: Mapping[str, Any]) -> Provenance:
         lang=str(text.get("lang", "")),
         corpus=str(text.get("corpus", "")),
         licence=str(text.get("licence", "")),
+        prompt=str(table.get("prompt", "")),
+        dropped=tuple(map(str, table.get("dropped", ()))),
         sentences=text.get("kept"),
         transductive=frozenset(text.get("transductive", ())),
         found={name: _remained(count) for name, count in _table(text, "evaluation").items()},

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mlsg.config.settings import read_settings, table_of
+from mlsg.config.settings import read_settings, shown, table_of
 from mlsg.errors import SettingError, nearest
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ def objective_names() -> list[str]:
 
 def settings_class(name: str) -> type[Any]:
     """The `Settings` dataclass of an objective. Raises SettingError for an unknown name."""
-    if name not in _OBJECTIVES:
-        raise SettingError(f'unknown objective "{name}" in [objective]', nearest(str(name), _OBJECTIVES))
+    if not isinstance(name, str) or name not in _OBJECTIVES:
+        raise SettingError(f"unknown objective {shown(name)} in [objective]", nearest(str(name), _OBJECTIVES))
     found: type[Any] = import_module(_OBJECTIVES[name]).Settings
     return found
 

@@ -39,14 +39,16 @@ class Settings:
     loss: Annotated[
         Literal["base", "opt1", "opt2", "opt3"], "opt3: SG-OPT; the others draw one layer a sentence and step"
     ] = "opt3"
-    temperature: Annotated[float, "tau", Between(1e-4)] = 0.01
-    reg_weight: Annotated[float, "lambda: weight of the squared distance between tuned copy and guide", Between(0)] = (
-        0.1
-    )
+    temperature: Annotated[float, "tau", Between(1e-4, 1e4)] = 0.01
+    reg_weight: Annotated[
+        float, "lambda: weight of the squared distance between tuned copy and guide", Between(0, 1e6)
+    ] = 0.1
     view_pooling: Annotated[Literal["max", "mean", "cls"], "over the tokens of each layer of the guide"] = "max"
-    layers: Annotated[tuple[int, ...], "layers of the guide that are views, 0: embeddings; empty: all"] = ()
-    head_width: Annotated[int, "width of the projection head", Between(1)] = 4096
-    head_depth: Annotated[int, "times Linear, GELU; 0: no head", Between(0)] = 2
+    layers: Annotated[
+        tuple[int, ...], "layers of the guide that are views, 0: embeddings; empty: all", Between(0, 10_000)
+    ] = ()
+    head_width: Annotated[int, "width of the projection head", Between(1, 2**16)] = 4096
+    head_depth: Annotated[int, "times Linear, GELU; 0: no head", Between(0, 16)] = 2
     guide_dropout: Annotated[bool, "dropout in the guide, as in the authors' code"] = False
     mask_duplicates: Annotated[bool, "sentences with equal tokens are not negatives of each other"] = False
     view_weighting: Annotated[Literal["none", "sif"], "sif: rare tokens weigh more in a mean view"] = "none"
@@ -57,7 +59,7 @@ class Settings:
         Literal["train", "float32", "bf16"], "in which views are computed and stored; train: as train.precision"
     ] = "train"
     view_cache_gb: Annotated[
-        float, "GB that stored views may take; past it the guide reads every batch", Between(0)
+        float, "GB that stored views may take; past it the guide reads every batch", Between(0, 1e6)
     ] = 8.0
     view_shrinkage: Annotated[float, "share of the mean variance mixed in before whitening", Between(1e-6, 1)] = 0.1
 
@@ -66,7 +68,7 @@ class Settings:
             weighting = f'objective.view_weighting = "{self.view_weighting}"'
             problem = f'{weighting} weighs nothing with objective.view_pooling = "{self.view_pooling}"'
             raise SettingError(problem, "weights are for view_pooling = mean")
-        if len(set(self.layers)) < len(self.layers) or any(layer < 0 for layer in self.layers):
+        if len(set(self.layers)) < len(self.layers):
             what = f"objective.layers is {list(self.layers)}"
             raise SettingError(what, "name each layer once, 0 being the embedding layer")
 

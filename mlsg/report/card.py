@@ -62,6 +62,8 @@ def _making(made: Provenance) -> dict[str, str]:
         "objective": f"`{made.objective}`: {_settings(made.objective_settings)}" if made.objective else "not known",
         "training": _settings(training),
         "pooling": _pooling(made),
+        **({"prompt before each sentence": _value(made.prompt)} if made.prompt else {}),
+        **({"left out of the base": ", ".join(made.dropped)} if made.dropped else {}),
         "text": text,
         "licence of the text": made.licence,
     }

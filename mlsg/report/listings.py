@@ -88,7 +88,7 @@ def _recipe_lines(recipe: Recipe, pretrain: object | None) -> Iterator[str]:
             table = {"name": recipe.objective["name"], **table}
             known = {"name": f"one of: {', '.join(objectives.objective_names())}", **known}
         yield f"\n[{section}]"
-        entries = {key: f"{key} = {_toml(value)}" for key, value in table.items()}
+        entries = {key: f"# {key}" if value is None else f"{key} = {_toml(value)}" for key, value in table.items()}
         width = min(max(map(len, entries.values())), 44)
         yield from (f"{entry:{width}}  # {known[key]}" for key, entry in entries.items())
 

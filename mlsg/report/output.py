@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mlsg import console
 from mlsg.cache.artefact import Artefact
 from mlsg.cache.files import readable_json, write_atomically
+from mlsg.config.settings import shown
 from mlsg.errors import SettingError
 from mlsg.report.tables import SPREAD, Grid, difference_grids, grids, legend, points, print_grids, seeds_grids
 from mlsg.report.tables import markdown as as_markdown
@@ -34,6 +35,10 @@ def print_encoder(artefact: Artefact) -> None:
         rows.append(("steps", f"{facts['steps']:,} on {facts['sentences']:,} sentences in {artefact.seconds:.0f} s"))
     if facts.get("best_dev") is not None:
         rows.append(("dev Spearman", f"{points(facts['best_dev'])} at step {facts['best_step']}"))
+    if facts.get("prompt"):
+        rows.append(("prompt", shown(facts["prompt"])))
+    if facts.get("dropped"):
+        rows.append(("left out", f"{', '.join(facts['dropped'])} of the base, which are not trained"))
     console.rows_table([*rows, ("folder", str(artefact.folder))])
 
 

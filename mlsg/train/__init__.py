@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["train", "train_seeds"]
 
 STAGE = "encoders"
-FORMAT = 2
+FORMAT = 3
 
 
 def train(recipe: Recipe, context: Context, sentences: Artefact | None, *, processes: int = 1) -> Artefact:

@@ -110,7 +110,9 @@ def sample_probe(text: TokenisedText, seed: int, group: ProcessGroup = SINGLE_PR
 Measure = Callable[[], Measurement]
 
 
-def before_training(job: TrainJob, max_length: int, group: ProcessGroup, measure: Measure) -> Measurement:
+def before_training(
+    job: TrainJob, encoder: EncoderSettings, max_length: int, group: ProcessGroup, measure: Measure
+) -> Measurement:
     """What `measure` sees of the untuned base, or saw of it in another training. Called by all of the group.
 
     It is kept where a dev set is measured. Without one the probe is a sample of the text, drawn by the seed.
@@ -123,7 +125,7 @@ def before_training(job: TrainJob, max_length: int, group: ProcessGroup, measure
         stage=STAGE,
         format=FORMAT,
         name=f"{job.base_name.rpartition('/')[2]}-{recipe.train.dev}",
-        settings={**wanted, "encoder": table_of(recipe.encoder)},
+        settings={**wanted, "encoder": table_of(encoder)},
         inputs={},
         fingerprints={"base": job.base_fingerprint, "dev": job.dev.fingerprint},
     )

@@ -243,15 +243,16 @@ class _Loop:
     def _out_of_patience(self) -> bool:
         """Whether dev has not improved for long enough.
 
-        "drops" is what the authors' code does: every score below the one before counts, the one before training
-        included, and nothing resets the count, so that a curve that rises in zigzags is stopped too.
+        "drops" is what the authors' code does: every score below the one before counts, the first one if it is below
+        0 (the score before training is not looked at), and nothing resets the count, so that a curve that rises in
+        zigzags is stopped too.
         """
         if not self.s.patience:
             return False
         if self.s.stopping == "best":
             return self.state.without_best >= self.s.patience
-        scores: list[float] = [entry["dev"] for entry in self.state.history if entry["dev"] is not None]
-        return sum(later < before for before, later in pairwise(scores)) >= self.s.patience
+        trained: list[float] = [each["dev"] for each in self.state.history if each["step"] and each["dev"] is not None]
+        return sum(later < before for before, later in pairwise([0.0, *trained])) >= self.s.patience
 
     def _save(self) -> None:
         save_checkpoint(self.r.scratch, self.state.step, Checkpoint(self._tensors(), dataclasses.asdict(self.state)))

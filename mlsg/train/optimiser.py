@@ -1,4 +1,4 @@
-"""A step: the gradients of a batch, then AdamW as the paper's authors run it, with linear warm-up and decay."""
+"""A step: the gradients of a batch, then AdamW, torch's or the authors', with linear warm-up and decay."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from mlsg.model.fast.dropout import masks_of
 from mlsg.model.fast.packing import Packed
 from mlsg.model.precision import autocast
 from mlsg.objectives.interface import Batch, Objective
+from mlsg.train.adamw_hf import AdamWHF
+
+_KINDS = {"adamw": torch.optim.AdamW, "adamw_hf": AdamWHF}
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def adamw(parameters: Mapping[str, Tensor], settings: TrainSettings) -> torch.op
     """Weight decay on matrices, none on biases and LayerNorm (every parameter of one dimension)."""
     matrices = [value for value in parameters.values() if value.ndim > 1]
     others = [value for value in parameters.values() if value.ndim <= 1]
-    return torch.optim.AdamW(
+    return _KINDS[settings.optimizer](
         [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}],
         lr=settings.learning_rate,
         betas=settings.adam_betas,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from accelerate import Accelerator
 
 from mlsg import console
-from mlsg.cache.files import readable_json, write_atomically
+from mlsg.cache.files import canonical_json, readable_json, sha256_text, write_atomically
 from mlsg.data.pairs import read_pairs
 from mlsg.errors import DataError
 from mlsg.model.backbone import Backbone, load_backbone
@@ -26,6 +26,7 @@ from mlsg.train.dev import before_training, dev_probe, sample_probe
 from mlsg.train.distributed import SINGLE_PROCESS, ProcessGroup
 from mlsg.train.loop import Run, State, fit
 from mlsg.train.schedule import seed_of
+from mlsg.train.start import Start, start_of
 from mlsg.train.text import TokenisedText, tokenised
 
 if TYPE_CHECKING:
@@ -51,7 +52,16 @@ def make_encoder(job: TrainJob, folder: Path, scratch: Path, group: ProcessGroup
         facts = {"steps": state.step, **best, "dev_before": state.history[0]["dev"], **text}
     else:
         base = load_backbone(job.recipe.train.model, job.base_revision or "main", hub=job.hub)
-    Encoder(base.cpu(), job.recipe.encoder.pooling, job.recipe.encoder.layer).save(folder, _provenance(job))
+    start = start_of(job)
+    encoder = Encoder(
+        base.cpu(),
+        start.encoder.pooling,
+        start.encoder.layer,
+        prompts=start.prompts.by_name,
+        default_prompt_name=start.prompts.default_name,
+    )
+    encoder.save(folder, _provenance(job, start))
+    facts |= {"prompt": start.prompts.text, "dropped": list(start.dropped)}
     made = provenance_in(folder)
     assert made is not None
     write_atomically(folder / "README.md", card(made, None))
@@ -61,15 +71,16 @@ def make_encoder(job: TrainJob, folder: Path, scratch: Path, group: ProcessGroup
 def train_base(job: TrainJob, scratch: Path, group: ProcessGroup) -> tuple[Backbone, Run, State]:
     """Load the base and train it, by all processes of a group; the main one writes checkpoints to `scratch`."""
     with group.shared_errors():
+        start = start_of(job)
         base = load_backbone(job.recipe.train.model, job.base_revision or "main", hub=job.hub)
-        run = _prepared(job, base, scratch, group)
+        run = _prepared(job, start, base, scratch, group)
     where = f"{run.device}" if group.size == 1 else f"{group.size} processes, {run.device.type}"
     console.note(f"training {job.base_name} ({job.objective.label}) on {len(run.text)} sentences, {where}")
     _keep_freed_memory()
     return base, run, fit(run)
 
 
-def _provenance(job: TrainJob) -> dict[str, Any]:
+def _provenance(job: TrainJob, start: Start) -> dict[str, Any]:
     """What `mlsg.json` says of where an encoder comes from: all of it is in the key, nothing is a path or a time."""
     settings, sentences = job.request.settings, None
     if job.sentences is not None:
@@ -80,15 +91,18 @@ def _provenance(job: TrainJob) -> dict[str, Any]:
         "objective": settings["objective"],
         "train": settings["train"],
         "sentences": sentences,
+        "prompt": start.prompts.text,
+        "dropped": list(start.dropped),
     }
 
 
-def _prepared(job: TrainJob, base: Backbone, scratch: Path, group: ProcessGroup) -> Run:
-    settings, encoder = job.recipe.train, job.recipe.encoder
+def _prepared(job: TrainJob, start: Start, base: Backbone, scratch: Path, group: ProcessGroup) -> Run:
+    settings, encoder, prompt = job.recipe.train, start.encoder, start.prompts.text
     device = Accelerator(mixed_precision="no").device if group.size == 1 else group.device
     assert job.sentences is not None
     longest = min(settings.max_length, base.max_length)
-    text = tokenised(base, stream_sentences(job.sentences), longest, scratch)
+    sentences = stream_sentences(job.sentences)
+    text = tokenised(base, (prompt + line for line in sentences) if prompt else sentences, longest, scratch)
     if len(text) < 2:
         raise DataError(f"{len(text)} sentences to train on", "prepare at least two")
     if job.dev is None:
@@ -98,9 +112,11 @@ def _prepared(job: TrainJob, base: Backbone, scratch: Path, group: ProcessGroup)
         if len(set(pairs.scores)) < 2:
             problem = f"every pair of dev set {pairs.name} has the same score"
             raise DataError(problem, "choose another train.dev, or none")
-        probe = dev_probe(TokenisedText(base.tokenize([*pairs.first, *pairs.second], longest)), pairs.scores, group)
+        both = [prompt + text for text in (*pairs.first, *pairs.second)]
+        probe = dev_probe(TokenisedText(base.tokenize(both, longest)), pairs.scores, group)
     base.to(device)
-    origin = CacheKey(job.workspace, job.base_name, job.base_fingerprint, job.sentences.key, longest)
+    text_key = sha256_text(canonical_json([job.sentences.key, prompt])) if prompt else job.sentences.key
+    origin = CacheKey(job.workspace, job.base_name, job.base_fingerprint, text_key, longest)
     seed = partial(seed_of, settings.seed)
     context = TrainingContext(base, encoder, text, device, seed, settings.precision, origin)
     objective = job.objective.build(context)  # copies the base before it is tuned, and before anything is frozen
@@ -108,7 +124,7 @@ def _prepared(job: TrainJob, base: Backbone, scratch: Path, group: ProcessGroup)
     if not settings.train_embeddings:
         for parameter in tuned.embedding_parameters():
             parameter.requires_grad_(False)
-    first = partial(before_training, job, longest, group)
+    first = partial(before_training, job, encoder, longest, group)
     return Run(tuned, objective, text, probe, settings, encoder, scratch, device, group, first)
 
 

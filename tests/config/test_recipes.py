@@ -29,7 +29,8 @@ def test_the_default_recipe_has_the_papers_settings() -> None:
     assert not train.train_embeddings
     assert recipe.objective["loss"] == "opt3"
     assert recipe.objective["view_pooling"] == "max"
-    assert recipe.encoder.pooling == "cls"
+    assert recipe.encoder.pooling == "auto"  # [CLS] of a base that is not an encoder itself: tests/train/test_start.py
+    assert recipe.train.optimizer == "adamw"
 
 
 def test_the_authors_code_differs_where_the_reference_says_it_does() -> None:
@@ -37,6 +38,7 @@ def test_the_authors_code_differs_where_the_reference_says_it_does() -> None:
     assert recipe.objective["view_pooling"] == "mean"
     assert recipe.objective["guide_dropout"] is True
     assert (recipe.train.keep, recipe.train.stopping, recipe.train.patience) == ("last", "drops", 10)
+    assert (recipe.train.optimizer, recipe.train.max_length) == ("adamw_hf", 131)  # 128 word pieces + 3
 
 
 def test_assignments_come_last() -> None:
@@ -66,6 +68,10 @@ def test_settings_of_another_objective_are_not_inherited(tmp_path: Path) -> None
         ("train = 3\n", "train in recipe mine is not a table"),
         ("extends = 3\n", "extends in recipe "),
         ("[objective]\nname = 3\n", "name is not a text"),
+        ("[objective]\nname = []\n", "name is not a text"),
+        ("summary = 3\n", "summary in recipe mine is not a text"),
+        ("[train]\nseed = " + "9" * 5000, "cannot be read"),
+        ("[train]\nadam_betas = " + "[" * 5000 + "]" * 5000, "lists or tables inside one another"),
         ("[encoder]\ntransform = 'white'\n", "transform is 'white'"),
     ],
 )

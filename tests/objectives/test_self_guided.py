@@ -20,7 +20,7 @@ from tests.tiny_models import tiny_bert
 from tests.train.small import batch, build, loss_of, tokenised
 
 ROWS = [3, 0, 11, 30, 7]
-CLS = EncoderSettings()
+CLS = EncoderSettings(pooling="cls")
 
 
 @pytest.fixture(scope="module")

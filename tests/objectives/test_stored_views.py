@@ -44,7 +44,8 @@ def built(
 ) -> SelfGuided:
     cache_key = None if workspace is None else CacheKey(workspace, "tiny", "sha256:tiny", "sentences", 64)
     cpu = torch.device("cpu")
-    context = TrainingContext(base, EncoderSettings(), text, cpu, partial(seed_of, 1), precision, cache_key)
+    encoder = EncoderSettings(pooling="cls")
+    context = TrainingContext(base, encoder, text, cpu, partial(seed_of, 1), precision, cache_key)
     made = objectives.read({"name": "self_guided", **HEAD, **settings}).build(context)
     assert isinstance(made, SelfGuided)
     return made

@@ -35,7 +35,7 @@ class Small:
     scratch: Path
     train: dict[str, Any] = field(default_factory=dict)
     objective: dict[str, Any] = field(default_factory=dict)
-    encoder: EncoderSettings = field(default_factory=EncoderSettings)
+    encoder: EncoderSettings = field(default_factory=lambda: EncoderSettings(pooling="cls"))
     dev: bool = True
     checkpoint_every: int = 100
     kind: torch.dtype = torch.float32

@@ -43,7 +43,7 @@ def alone(base: Backbone) -> tuple[float, float]:
 
 @pytest.mark.parametrize(("precision", "most"), [("float32", 1e-6), ("bf16", 0.05)])
 def test_it_is_the_score_of_sentences_encoded_one_by_one(precision: str, most: float, base: Backbone) -> None:
-    seen = probe(base).measure(base.for_measuring(precision), EncoderSettings(), precision)
+    seen = probe(base).measure(base.for_measuring(precision), EncoderSettings(pooling="cls"), precision)
     dev, cosine = alone(base)
     assert seen.dev == pytest.approx(dev, abs=most)
     assert seen.random_cosine == pytest.approx(cosine, abs=most)
@@ -52,14 +52,14 @@ def test_it_is_the_score_of_sentences_encoded_one_by_one(precision: str, most: f
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_weights_that_an_optimiser_has_moved_are_seen(precision: str, base: Backbone) -> None:
     asked, ready = probe(base), base.for_measuring(precision)
-    before = asked.measure(ready, EncoderSettings(), precision)
+    before = asked.measure(ready, EncoderSettings(pooling="cls"), precision)
     optimiser = adamw(dict(base.named_parameters()), TrainSettings())
     for parameter in base.parameters():
         parameter.grad = torch.linspace(-1, 1, parameter.numel()).sin().view_as(parameter)
     update(optimiser, 0.05, 0.0)
-    after = asked.measure(ready, EncoderSettings(), precision)
+    after = asked.measure(ready, EncoderSettings(pooling="cls"), precision)
     assert after != before
-    assert after == asked.measure(base.for_measuring(precision), EncoderSettings(), precision)
+    assert after == asked.measure(base.for_measuring(precision), EncoderSettings(pooling="cls"), precision)
 
 
 @pytest.mark.parametrize("pooling", ["cls", "mean"])
@@ -78,6 +78,6 @@ def test_threads_change_no_bit(pooling: str, base: Backbone, monkeypatch: pytest
 
 def test_without_a_dev_set_only_the_cosine_is_measured(base: Backbone) -> None:
     text = tokenised(base)
-    seen = sample_probe(text, 1).measure(base.for_measuring("float32"), EncoderSettings(), "float32")
+    seen = sample_probe(text, 1).measure(base.for_measuring("float32"), EncoderSettings(pooling="cls"), "float32")
     assert seen.dev is None
     assert -1 < seen.random_cosine < 1

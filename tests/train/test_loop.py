@@ -234,9 +234,26 @@ def test_drops_are_counted_against_the_evaluation_before_and_never_forgiven(
     small: Small, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small.train.update(epochs=20, patience=3, stopping="drops")
-    scripted(monkeypatch, [0.3, 0.2, 0.4, 0.4, 0.5, 0.45, 0.6, 0.7, 0.65, 0.8])  # drops at 5, 25 and 40
+    # drops at 25, 40 and 50; what comes before training, here higher than all of it, is not looked at
+    scripted(monkeypatch, [0.9, 0.2, 0.4, 0.4, 0.5, 0.45, 0.6, 0.7, 0.65, 0.8, 0.7, 0.9])
     state, _ = small.run()
-    assert (state.best_step, state.step) == (35, 40)
+    assert (state.best_step, state.step) == (45, 50)
+
+
+@pytest.mark.parametrize("patience", [1, 2, 3])
+@pytest.mark.parametrize("curve", [[0.1, -0.2, -0.1, -0.3, 0.4, 0.2, 0.1], [0.5, 0.6, 0.5, 0.6, 0.5, 0.6, 0.5]])
+def test_drops_stop_where_the_authors_loop_does(
+    curve: list[float], patience: int, small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last, drops, stopped = 0.0, 0, 0  # theirs begins to compare with 0, not with the score before training
+    for place, score in enumerate(curve[1:], start=1):
+        drops += score < last
+        last, stopped = score, 5 * place
+        if drops >= patience:
+            break
+    small.train.update(epochs=3, patience=patience, stopping="drops")
+    scripted(monkeypatch, curve)
+    assert small.run()[0].step == stopped
 
 
 @pytest.mark.parametrize("stopping", ["best", "drops"])

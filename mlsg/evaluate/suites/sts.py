@@ -103,7 +103,7 @@ class _Evaluation:
         """The finished scores beside these bases. Raises BaseUnavailableError where they have to be loaded in vain."""
         encoder, settings, located = self.encoder, self.settings, self.selection.located
         languages = sorted({code for each in located for code in each.pair_set.languages})
-        described = ("name", "base", "objective", "key", "pooling", "layer")
+        described = ("name", "base", "objective", "key", "pooling", "layer", "prompt", "prompt_name")
         request = Request(
             stage="scores",
             format=FORMAT,
@@ -156,7 +156,13 @@ class _Evaluation:
         ]
         mean = mean_score(selection.primaries, [drawn.pop(ENCODER)], drawn)
         entry = EncoderEntry(
-            encoder.name, encoder.base, encoder.objective, facts["pooling"], facts["dimension"], encoder.key
+            encoder.name,
+            encoder.base,
+            encoder.objective,
+            facts["pooling"],
+            facts["dimension"],
+            encoder.key,
+            facts["prompt"] or None,
         )
         stored = {
             "encoder": asdict(entry),

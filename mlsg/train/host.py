@@ -1,0 +1,43 @@
+"""What several processes of one host need of it, tried before they start: they would wait for each other in vain.
+
+Does not import torch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import socket
+
+from mlsg.errors import SettingError
+
+_ALONE = "or train with one process"
+_SECONDS = 5.0  # for a connection to this host itself, which takes less than a millisecond
+_HANDLES, _HANDLES_EACH = 128, 8
+"""Open files of one process of a training, and for each other one: the sockets between them and their logs."""
+_ADDRESSES = 4 * 2**30  # bytes of address space of one process; the libraries alone take half
+
+
+def check_host(processes: int) -> None:
+    """Raise SettingError where this host's loopback address, file handles or memory limit do not suffice."""
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            socket.create_connection(server.getsockname(), _SECONDS).close()
+    except OSError as error:
+        problem = f"{processes} processes cannot talk over the loopback address 127.0.0.1: {error}"
+        raise SettingError(problem, f"open it (ip link set lo up; firewall), {_ALONE}") from None
+    needed = _HANDLES + _HANDLES_EACH * processes
+    if (handles := _limit(resource.RLIMIT_NOFILE)) is not None and handles < needed:
+        problem = f"{processes} processes need {needed} file handles each, the limit is {handles}"
+        raise SettingError(problem, f"raise it (ulimit -n {needed}), {_ALONE}")
+    if (room := _limit(resource.RLIMIT_AS)) is not None and room < _ADDRESSES:
+        problem = f"{processes} processes need {_ADDRESSES / 2**30:.0f} GB of address space each, the limit is"
+        raise SettingError(f"{problem} {room / 2**30:.1f} GB", f"raise it (ulimit -v unlimited), {_ALONE}")
+
+
+def _limit(kind: int) -> int | None:
+    """The limit of this process; None: there is none."""
+    with contextlib.suppress(OSError, ValueError):
+        soft, _ = resource.getrlimit(kind)
+        return None if soft == resource.RLIM_INFINITY else soft
+    return None
