@@ -162,6 +162,8 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 
 def shown(value: object) -> str:
     """A value in a message: one short text, whatever it is."""
+    if isinstance(value, str | list | tuple):
+        value = value[: _SHOWN + 1]
     try:
         text = json.dumps(value, default=str, ensure_ascii=False)
     except (ValueError, RecursionError):  # a number of thousands of digits, lists without end

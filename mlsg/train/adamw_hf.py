@@ -20,8 +20,8 @@ class AdamWHF(torch.optim.AdamW):
         """Move every parameter that has a gradient."""
         before = [(group["eps"], group["weight_decay"]) for group in self.param_groups]
         for group in self.param_groups:
-            counted = next((self.state[p] for p in group["params"] if p.grad is not None), {})
-            correction = 1 - group["betas"][1] ** (1 + int(counted.get("step", 0)))
+            done = next((self.state[p].get("step", 0) for p in group["params"] if p.grad is not None), 0)
+            correction = 1 - group["betas"][1] ** (1 + int(done))
             group["eps"], group["weight_decay"] = group["eps"] / math.sqrt(correction), 0.0
         super().step()
         for group, (epsilon, decay) in zip(self.param_groups, before, strict=True):

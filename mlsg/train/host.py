@@ -6,8 +6,10 @@ Does not import torch.
 from __future__ import annotations
 
 import contextlib
+import re
 import resource
 import socket
+from collections.abc import Iterator
 
 from mlsg.errors import SettingError
 
@@ -16,6 +18,11 @@ _SECONDS = 5.0  # for a connection to this host itself, which takes less than a 
 _HANDLES, _HANDLES_EACH = 128, 8
 """Open files of one process of a training, and for each other one: the sockets between them and their logs."""
 _ADDRESSES = 4 * 2**30  # bytes of address space of one process; the libraries alone take half
+
+_LACKING = re.compile(
+    r"out of memory|MemoryError|(can't|[Cc]annot) allocate memory|bad_alloc|failed to map segment|"
+    r"Too many open files|can't start new thread|Resource temporarily unavailable"
+)
 
 
 def check_host(processes: int) -> None:
@@ -33,6 +40,27 @@ def check_host(processes: int) -> None:
     if (room := _limit(resource.RLIMIT_AS)) is not None and room < _ADDRESSES:
         problem = f"{processes} processes need {_ADDRESSES / 2**30:.0f} GB of address space each, the limit is"
         raise SettingError(f"{problem} {room / 2**30:.1f} GB", f"raise it (ulimit -v unlimited), {_ALONE}")
+
+
+def limit_met(message: str, where: str) -> SettingError | None:
+    """The error for a failure whose message says that a limit of this host was met; None for any other failure."""
+    found = _LACKING.search(message)
+    if found is None:
+        return None
+    remedy = "raise the limits of this shell (ulimit -a), or lower train.mini_batch_size and the number of processes"
+    return SettingError(f"{where} was refused memory, files or threads ({found[0]})", remedy)
+
+
+@contextlib.contextmanager
+def limits_said(where: str) -> Iterator[None]:
+    """Raise the SettingError of `limit_met` for what torch and Python raise of it inside."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        met = limit_met(f"{type(error).__name__}: {error}", where)
+        if met is None:
+            raise
+        raise met from error
 
 
 def _limit(kind: int) -> int | None:

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from mlsg import console, errors
 from mlsg.errors import RESUME, MlsgError, ProcessLostError, SettingError
+from mlsg.train.host import check_host, limit_met
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
@@ -35,8 +36,10 @@ if TYPE_CHECKING:
 def run_on_processes(processes: int, work: Callable[..., object], *arguments: object) -> None:
     """Call `work(group, *arguments)`, a function of a module, in each of several new processes of this host.
 
-    Raises what the first process that failed raised, ProcessLostError when it was killed.
+    Raises what the first process that failed raised, ProcessLostError when it was killed, SettingError where this host
+    does not let them run.
     """
+    check_host(processes)
     with tempfile.TemporaryDirectory(prefix="mlsg-") as folder, _environment(processes), _starting_thread(1) as thread:
         thread.submit(_launch, processes, Path(folder), work, arguments).result()
 
@@ -172,7 +175,8 @@ def _error_of(rank: int, processes: int, failure: ProcessFailure) -> BaseExcepti
     if isinstance(kind, type) and issubclass(kind, MlsgError):
         problem, _, remedy = text.partition("; ")
         return kind(problem, remedy)
-    return RuntimeError(f"in process {rank}:\n{record['extraInfo']['py_callstack']}")
+    met = limit_met(record["message"], f"process {rank} of {processes}")
+    return met or RuntimeError(f"in process {rank}:\n{record['extraInfo']['py_callstack']}")
 
 
 @contextlib.contextmanager

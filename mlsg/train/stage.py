@@ -24,6 +24,7 @@ from mlsg.prepare import stream_sentences
 from mlsg.report.card import card
 from mlsg.train.dev import before_training, dev_probe, sample_probe
 from mlsg.train.distributed import SINGLE_PROCESS, ProcessGroup
+from mlsg.train.host import limits_said
 from mlsg.train.loop import Run, State, fit
 from mlsg.train.schedule import seed_of
 from mlsg.train.start import Start, start_of
@@ -70,14 +71,15 @@ def make_encoder(job: TrainJob, folder: Path, scratch: Path, group: ProcessGroup
 
 def train_base(job: TrainJob, scratch: Path, group: ProcessGroup) -> tuple[Backbone, Run, State]:
     """Load the base and train it, by all processes of a group; the main one writes checkpoints to `scratch`."""
-    with group.shared_errors():
+    with group.shared_errors(), limits_said("training"):
         start = start_of(job)
         base = load_backbone(job.recipe.train.model, job.base_revision or "main", hub=job.hub)
         run = _prepared(job, start, base, scratch, group)
     where = f"{run.device}" if group.size == 1 else f"{group.size} processes, {run.device.type}"
     console.note(f"training {job.base_name} ({job.objective.label}) on {len(run.text)} sentences, {where}")
     _keep_freed_memory()
-    return base, run, fit(run)
+    with limits_said("training"):
+        return base, run, fit(run)
 
 
 def _provenance(job: TrainJob, start: Start) -> dict[str, Any]:

@@ -38,7 +38,8 @@ def start_of(job: TrainJob) -> Start:
 
 def start_in(folder: Path, settings: EncoderSettings) -> Start:
     """The same of a base's folder, with what the settings do not leave to it."""
-    pooling, known, dropped = "cls", Prompts(), ()
+    pooling, known = "cls", Prompts()
+    dropped: tuple[str, ...] = ()
     if is_sentence_transformer(folder):
         found = read_encoder_modules(folder)
         pooling, known = found.pooling, Prompts(found.prompts, found.default_prompt_name)

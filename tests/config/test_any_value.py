@@ -32,7 +32,7 @@ SETTINGS: dict[str, type] = {
 }
 DECLARED = [*SETTINGS.values(), schema.Files, schema.HubSource, schema.PairSet, schema.Corpus]
 
-HUGE = [10**12, -(10**12), 2**63, 10**400, 16**6000, math.inf, -math.inf, math.nan, 1e308, 5e-324, 0.0, -0.0]
+HUGE = [10**12, -(10**12), 2**63, 10**400, math.inf, -math.inf, math.nan, 1e308, 5e-324, 0.0, -0.0]
 NESTED: list[Any] = []
 for _ in range(3000):
     NESTED = [NESTED]
@@ -55,7 +55,7 @@ VALUES = st.one_of(
         lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
         max_leaves=8,
     ),
-    st.sampled_from([NESTED, [[]], {}, {"name": []}, [0] * 5000, [1.5] * 2, [1, 1], ["cls"]]),
+    st.sampled_from([[[]], {}, {"name": []}, [0] * 5000, [1.5] * 2, [1, 1], ["cls"]]),
 )
 FAST = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -109,7 +109,10 @@ def test_any_value_of_any_setting(data: st.DataObject, value: Any) -> None:
             assert in_bounds(table_of(read)[name], bound)
 
 
-@pytest.mark.parametrize("value", [*HUGE, [], [[]], NESTED, {}, {"a": {}}, True, "", "x" * 10**6, [0] * 10**6])
+WORST = [*HUGE, 16**6000, -(16**6000), [16**6000], [], [[]], NESTED, {}, {"a": {}}, True, "", "x" * 10**6, [0] * 10**6]
+
+
+@pytest.mark.parametrize("value", WORST, ids=range(len(WORST)))
 @pytest.mark.parametrize("cls", SETTINGS.values(), ids=lambda cls: cls.__name__)
 def test_the_worst_values_for_every_setting(cls: type, value: Any) -> None:
     for field in dataclasses.fields(cls):
@@ -133,7 +136,7 @@ def toml(value: Any) -> str:
     if isinstance(value, str):
         return '"' + "".join(f"\\U{ord(c):08x}" if not 0xD800 <= ord(c) < 0xE000 else "?" for c in value) + '"'
     if isinstance(value, list):
-        return "[" + ", ".join(map(toml, value)) + "]" if value is not NESTED else "[" * 3000 + "]" * 3000
+        return "[" + ", ".join(map(toml, value)) + "]"
     if isinstance(value, dict):
         return "{" + ", ".join(f"{toml(key)} = {toml(item)}" for key, item in value.items()) + "}"
     return str(value.isoformat())
@@ -156,13 +159,13 @@ def test_any_value_of_any_setting_on_the_command_line(data: st.DataObject, value
     names = [f"{s}.{f.name}" for s, cls in SECTIONS.items() for f in dataclasses.fields(cls)]
     names += ["objective.name", "objective.layers", "objective.head_depth", "objective", "seed", "."]
     name = data.draw(st.sampled_from(names))
-    written = data.draw(st.sampled_from([toml(value), str(value)[:10_000] if value is not NESTED else "[" * 9000]))
+    written = data.draw(st.sampled_from([toml(value), str(value)[:10_000], "[" * 9000, "[" * 3000 + "]" * 3000]))
     with refused_in_one_line_or_accepted():
         key, read = parse_assignment(f"{name}={written}")
         load_recipe("zero_shot", **{key: read})
 
 
-@FAST
+@settings(FAST, max_examples=60)  # our own languages are read each time
 @given(data=st.data(), value=VALUES)
 def test_any_value_of_any_key_of_a_language(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, value: Any

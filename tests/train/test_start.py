@@ -16,7 +16,7 @@ from sentence_transformers.sentence_transformer.modules import Pooling
 
 from mlsg.cache.workspace import Workspace
 from mlsg.config.catalog import Catalog, load_catalog
-from mlsg.config.recipes import EncoderSettings
+from mlsg.config.recipes import EncoderSettings, load_recipe
 from mlsg.errors import SettingError
 from mlsg.model.encoder import Encoder
 from mlsg.report.output import print_encoder
@@ -74,7 +74,7 @@ def test_a_plain_model_is_pooled_by_cls(plain: Path) -> None:
 
 def test_untuned_keeps_the_pooling_too(plain: Path, workspace: Workspace, catalog: Catalog, tmp_path: Path) -> None:  # noqa: F811
     folder = theirs(plain, tmp_path / "st", "max", prompts={"q": QUERY}, default_prompt_name="q")
-    made = trained(workspace, catalog, recipe(folder, "objective.name=untuned"))
+    made = trained(workspace, catalog, load_recipe("zero_shot", [f'train.model="{folder}"', "objective.name=untuned"]))
     expected = SentenceTransformer(str(folder), device="cpu").encode(list(SENTENCES))
     np.testing.assert_allclose(Encoder.load(made.folder).encode(SENTENCES), expected, atol=1e-5)
 
