@@ -31,12 +31,8 @@ class PrepareSettings:
     lang: Annotated[str, "language of the sentences"] = "en"
     corpus: Annotated[str, "a corpus declared in langs/<lang>.toml; empty: the language's default"] = ""
     limit: Annotated[int, "at most this many sentences, a seeded sample; 0: all", Between(0, 10**12)] = 0
-    min_chars: Annotated[
-        int, "leave out shorter sentences; a character of an unspaced script is 3", Between(0, 10**9)
-    ] = 10
-    max_chars: Annotated[
-        int, "leave out longer sentences; a character of an unspaced script is 3", Between(1, 10**9)
-    ] = 400
+    min_chars: Annotated[int, "leave out shorter sentences; a character of an unspaced script: 3", Between(0, 1e9)] = 10
+    max_chars: Annotated[int, "leave out longer sentences; a character of an unspaced script: 3", Between(1, 1e9)] = 400
     drop_evaluation: Annotated[bool, "leave out evaluation sentences, unless the corpus is transductive"] = True
     seed: Annotated[int, "seed of the sample", Between(0, LARGEST_SEED)] = 0
 
@@ -52,9 +48,7 @@ class TrainSettings:
         int, "at most this many steps, with the whole warm-up and decay in them; 0: all", Between(0, 10**9)
     ] = 0
     batch_size: Annotated[int, "sentences a step, over all processes", Between(2, 2**20)] = 16
-    mini_batch_size: Annotated[
-        int, "sentences a forward pass, to save memory; 0: the whole batch", Between(0, 2**20)
-    ] = 0
+    mini_batch_size: Annotated[int, "sentences a forward pass, to save memory; 0: the whole batch", Between(0, 1e6)] = 0
     learning_rate: Annotated[float, "peak learning rate", Between(0, 1e6)] = 5e-5
     warmup_ratio: Annotated[float, "share of the steps with linear warm-up, linear decay after", Between(0, 1)] = 0.1
     optimizer: Annotated[
@@ -69,9 +63,7 @@ class TrainSettings:
     dev: Annotated[str, "pair set that picks the best weights; none: no dev evaluation"] = "stsb.en@dev"
     eval_steps: Annotated[int, "steps between two dev evaluations", Between(1, 10**9)] = 50
     keep: Annotated[Literal["best", "last"], "which weights are saved: best on dev, or last"] = "best"
-    patience: Annotated[
-        int, "stop after this many dev evaluations that `stopping` counts; 0: never", Between(0, 10**6)
-    ] = 10
+    patience: Annotated[int, "stop after this many evaluations that `stopping` counts; 0: never", Between(0, 1e6)] = 10
     stopping: Annotated[
         Literal["best", "drops"], "best: those since the best; drops: all below the one before, in training"
     ] = "best"

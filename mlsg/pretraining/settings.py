@@ -37,9 +37,7 @@ class PretrainSettings:
     ] = 0.7
     pair_share: Annotated[float, "share of the tokens that are translation pairs", Between(0, 0.95)] = 0.25
     mask_share: Annotated[float, "share of the words that are asked for", Between(0.01, 0.9)] = 0.2
-    next_sentence: Annotated[
-        float, "weight of the loss of [CLS] on neighbouring sentences; 0: none", Between(0, 1e6)
-    ] = 1.0
+    next_sentence: Annotated[float, "weight of [CLS]'s loss on neighbouring sentences; 0: none", Between(0, 1e6)] = 1.0
     bag: Annotated[
         float, "weight of the loss of a text's vector on its words, or on its translation's; 0: none", Between(0, 1e6)
     ] = 1.0
@@ -55,9 +53,7 @@ class PretrainSettings:
     ] = 2e-4
     other_rate: Annotated[float, "peak learning rate of biases, norms and all else (AdamW)", Between(0, 1e6)] = 1e-3
     weight_decay: Annotated[float, "on matrices and embeddings, times the rate", Between(0, 100)] = 0.01
-    warmup_tokens: Annotated[int, "tokens with a rate that climbs, at most a tenth of all", Between(0, 10**15)] = (
-        1_000_000
-    )
+    warmup_tokens: Annotated[int, "tokens while the rate climbs, at most a tenth of all", Between(0, 1e15)] = 1_000_000
     decay: Annotated[float, "share of the tokens, at the end, with a rate that falls to 0", Between(0, 1)] = 0.3
     clip: Annotated[float, "largest gradient norm; 0: no clipping", Between(0, 1e12)] = 1.0
     precision: Annotated[Precision, "float32, or bf16 autocast; the weights themselves are float32"] = "bf16"

@@ -15,9 +15,9 @@ from mlsg.errors import SettingError
 
 _ALONE = "or train with one process"
 _SECONDS = 5.0  # for a connection to this host itself, which takes less than a millisecond
-_HANDLES, _HANDLES_EACH = 128, 8
+_HANDLES, _HANDLES_EACH = 48, 8
 """Open files of one process of a training, and for each other one: the sockets between them and their logs."""
-_ADDRESSES = 4 * 2**30  # bytes of address space of one process; the libraries alone take half
+_ADDRESSES = 2 * 2**30  # bytes of address space of one process: in 1 GB the libraries wait for each other for ever
 
 _LACKING = re.compile(
     r"out of memory|MemoryError|(can't|[Cc]annot) allocate memory|bad_alloc|failed to map segment|"
@@ -37,9 +37,14 @@ def check_host(processes: int) -> None:
     if (handles := _limit(resource.RLIMIT_NOFILE)) is not None and handles < needed:
         problem = f"{processes} processes need {needed} file handles each, the limit is {handles}"
         raise SettingError(problem, f"raise it (ulimit -n {needed}), {_ALONE}")
-    if (room := _limit(resource.RLIMIT_AS)) is not None and room < _ADDRESSES:
+    if (room := memory_limit()) is not None and room < _ADDRESSES:
         problem = f"{processes} processes need {_ADDRESSES / 2**30:.0f} GB of address space each, the limit is"
         raise SettingError(f"{problem} {room / 2**30:.1f} GB", f"raise it (ulimit -v unlimited), {_ALONE}")
+
+
+def memory_limit() -> int | None:
+    """Bytes of address space that a process may have; None: any number."""
+    return _limit(resource.RLIMIT_AS)
 
 
 def limit_met(message: str, where: str) -> SettingError | None:
@@ -65,7 +70,5 @@ def limits_said(where: str) -> Iterator[None]:
 
 def _limit(kind: int) -> int | None:
     """The limit of this process; None: there is none."""
-    with contextlib.suppress(OSError, ValueError):
-        soft, _ = resource.getrlimit(kind)
-        return None if soft == resource.RLIM_INFINITY else soft
-    return None
+    soft, _ = resource.getrlimit(kind)
+    return None if soft == resource.RLIM_INFINITY else soft

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from mlsg import console, errors
 from mlsg.errors import RESUME, MlsgError, ProcessLostError, SettingError
-from mlsg.train.host import check_host, limit_met
+from mlsg.train.host import check_host, limit_met, memory_limit
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
@@ -119,11 +119,14 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _lost(process: str, code: int | None) -> ProcessLostError:
+def _lost(process: str, code: int | None) -> MlsgError:
     """The error for a process that ended with an exit code and should have gone on."""
     if code is None or code >= 0:
         return ProcessLostError(f"{process} ended without an error message (exit code {code})", RESUME)
-    name = signal.Signals(-code).name
+    name, room = signal.Signals(-code).name, memory_limit()
+    if room is not None and name in ("SIGABRT", "SIGBUS", "SIGSEGV"):
+        remedy = "raise the limit (ulimit -v), or train with fewer processes"
+        return SettingError(f"{process} ended by {name} under a memory limit of {room / 2**30:.1f} GB", remedy)
     why = " (out of memory?)" if name == "SIGKILL" else ""
     return ProcessLostError(f"{process} was killed by {name}{why}", RESUME)
 

@@ -19,7 +19,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mlsg.errors import SettingError
+from mlsg.errors import ProcessLostError, SettingError
+from mlsg.train import launch
 from mlsg.train.host import check_host, limit_met, limits_said
 from tests.command import environment
 from tests.train.test_many_ranks import Place, ended, listening_elsewhere, place  # noqa: F401 - a fixture
@@ -109,13 +110,13 @@ def test_a_closed_loopback_address_is_said(place: Place) -> None:  # noqa: F811
     assert "loopback address" in refused(place, "unshare -n")
 
 
-@pytest.mark.parametrize("handles", [64, 100])
+@pytest.mark.parametrize("handles", [40, 60])
 def test_too_few_file_handles_are_said(handles: int, place: Place) -> None:  # noqa: F811
     assert "file handles" in refused(place, f"ulimit -n {handles};")
 
 
 def test_a_memory_limit_is_said(place: Place) -> None:  # noqa: F811
-    assert "GB" in refused(place, "ulimit -v 3500000;")
+    assert "GB" in refused(place, "ulimit -v 1000000;")
 
 
 @contextlib.contextmanager
@@ -132,8 +133,22 @@ def test_this_host_is_fit_and_many_processes_need_more_of_it() -> None:
     check_host(2)
     with soft_limit(resource.RLIMIT_NOFILE, 200):
         check_host(2)
-        with pytest.raises(SettingError, match="64 processes need 640 file handles each, the limit is 200"):
+        with pytest.raises(SettingError, match="64 processes need 560 file handles each, the limit is 200"):
             check_host(64)
+
+
+@pytest.mark.parametrize(
+    ("code", "limit", "kind"),
+    [
+        *[(-6, 3 * 2**30, SettingError), (-11, 3 * 2**30, SettingError), (-9, 3 * 2**30, ProcessLostError)],
+        *[(-11, None, ProcessLostError), (3, None, ProcessLostError)],
+    ],
+)
+def test_a_crash_under_a_memory_limit_is_laid_to_it(
+    code: int, limit: int | None, kind: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch, "memory_limit", lambda: limit)
+    assert type(launch._lost("process 1 of 2", code)) is kind
 
 
 def test_a_loopback_address_that_swallows_connections_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from sentence_transformers.sentence_transformer.modules import Pooling
 from mlsg.cache.workspace import Workspace
 from mlsg.config.catalog import Catalog, load_catalog
 from mlsg.config.recipes import EncoderSettings, load_recipe
-from mlsg.errors import SettingError
+from mlsg.errors import MlsgError, SettingError
 from mlsg.model.encoder import Encoder
 from mlsg.report.output import print_encoder
 from mlsg.train.start import start_in
@@ -127,6 +127,16 @@ def test_another_prompt_is_another_training_with_views_of_its_own(
     found = [weights(each.folder)["encoder.layer.0.output.dense.weight"] for each in made]
     assert not np.array_equal(found[0], found[1]) and not np.array_equal(found[1], found[2])
     assert len({each.facts["dev_before"] for each in made}) == 3
+
+
+def test_a_base_that_does_not_pool_its_prompt_is_refused_with_a_prompt(plain: Path, tmp_path: Path) -> None:
+    """Training pools every token; mlsg's own reading of such a folder does not."""
+    torch.manual_seed(0)
+    modules = [Transformer(str(plain)), Pooling(32, "mean", include_prompt=False)]
+    model = SentenceTransformer(modules=modules, device="cpu", prompts={"q": QUERY}, default_prompt_name="q")
+    model.save(str(tmp_path / "st"))
+    with pytest.raises(MlsgError, match="include_prompt"):
+        start_in(tmp_path / "st", EncoderSettings())
 
 
 def test_what_follows_the_pooling_is_left_out_and_the_output_and_the_card_say_so(
