@@ -31,7 +31,7 @@ class Files:
 
     paths: tuple[str, ...]
     reader: Reader
-    columns: Annotated[tuple[str | int, ...], Between(-10_000, 10_000)] = PAIR_COLUMNS
+    columns: Annotated[tuple[str | int, ...], Between(-(10**9), 10**9)] = PAIR_COLUMNS
     delimiter: str = "\t"
     quoted: bool = False
     quotes_said: bool = False

@@ -40,15 +40,20 @@ def start_in(folder: Path, settings: EncoderSettings) -> Start:
     """The same of a base's folder, with what the settings do not leave to it."""
     pooling, known = "cls", Prompts()
     dropped: tuple[str, ...] = ()
+    leaves_out = False
     if is_sentence_transformer(folder):
         found = read_encoder_modules(folder)
         pooling, known = found.pooling, Prompts(found.prompts, found.default_prompt_name)
-        dropped = tuple(module.kind for module in found.modules)
+        dropped = (*(module.kind for module in found.modules), *(["truncate_dim"] if found.truncate_dim else []))
+        leaves_out = not found.include_prompt
     if settings.pooling != "auto":
         pooling = settings.pooling
     if pooling not in get_args(Pooling):
         remedy = f"set encoder.pooling to one of {', '.join(get_args(Pooling))}"
         raise SettingError(f"the base pools by {pooling}, which training does not have", remedy)
     prompts = known.chosen(settings.prompt, settings.prompt_name)
+    if leaves_out and prompts.text:
+        problem = f"{folder} leaves its prompt out of the pooling (include_prompt: false), which training does not have"
+        raise SettingError(problem, 'train without one: --prompt ""')
     encoder = replace(settings, pooling=pooling, prompt=prompts.text, prompt_name=None)  # type: ignore[arg-type]
     return Start(encoder, prompts, dropped)
