@@ -15,7 +15,7 @@ from mlsg.model.guard import one_line
 if TYPE_CHECKING:
     from mlsg.model.backbone import Backbone
 
-_TEXTS = ("1", "1 2 3 4 5 6 7 8 9")
+_TEXTS = ["1", "1 2 3 4 5 6 7 8 9"]
 _INSTEAD = "use an encoder such as BERT or XLM-R"
 
 
