@@ -28,7 +28,7 @@ _IOTA = re.compile("[\u0345\u1f80-\u1fff]")
 _ODD = re.compile(
     "[\x80-\x9f\xad\u0345\u0591-\u08ff\u1f80-\u200f\u202a-\u206f\ufeff-\uffff\U0001bca0-\U0001d17a\U000e0000-\U000effff]"
 )
-_DOTTED = re.compile("i\u0307+")
+_DOTTED = re.compile("(?<=i)([\u0300-\u0306\u0308-\u036f]*)\u0307+")  # marks below come before the dot
 
 
 def match_form(text: str) -> str:
@@ -66,4 +66,4 @@ def near_form(form: str) -> str:
 def _one_i(folded: str) -> str:
     """Case-folded text with one letter i."""
     folded = folded.replace("ı", "i")
-    return _DOTTED.sub("i", folded) if "\u0307" in folded else folded
+    return _DOTTED.sub(r"\1", folded) if "\u0307" in folded else folded

@@ -118,7 +118,7 @@ def test_a_pipe_that_is_called_a_toml_is_not_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_path_that_cannot_be_looked_for_is_one_line(tmp_path: Path) -> None:
-    write(tmp_path, {"xx.toml": f'[sets."mine.xx"]\nfiles = "{"x" * 5000}.tsv"\n'})
+    write(tmp_path, {"xx.toml": f'[sets."mine.xx"]\nfiles = "{"x" * 4000}.tsv"\n'})
     with pytest.raises(DataError, match="cannot be opened"):
         locate_set(load_catalog([tmp_path]).pair_set("mine.xx"), None, PretendedHub())
 

@@ -32,11 +32,11 @@ files = "gone.tsv"
 columns = ["sentence1", "sentence2", "score"]
 """
 
-ODD = ("", "   ", "🦉🦉 owl", "Ça, c'est tre\u0301s dro\u0302le", "x " * 200)
+ODD = ("a", " b  ", "🦉🦉 owl", "Ça, c'est tre\u0301s dro\u0302le", "x " * 200)
 
 
 def pairs() -> list[tuple[str, str, float]]:
-    """31 pairs with tied scores, among them identical, empty, over-long and non-ASCII sentences."""
+    """31 pairs with tied scores, among them identical, very short, over-long and non-ASCII sentences."""
     texts = list(itertools.islice(itertools.permutations([*SENTENCES[:7], *ODD], 2), 3, 132, 5))
     found = [(a, b, float(len({*a.split()} & {*b.split()}) + place % 4)) for place, (a, b) in enumerate(texts)]
     return [*found, *((text, text, 5.0) for text in SENTENCES[:5])]

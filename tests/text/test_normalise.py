@@ -81,9 +81,10 @@ def test_every_character_that_folds_or_decomposes_has_one_match_form() -> None:
 
 
 def test_what_is_compared_has_no_control_and_format_character_but_the_named_ones() -> None:
+    """NUL aside, which no reader lets through."""
     kept = {
         code
-        for code in range(sys.maxunicode + 1)
+        for code in range(1, sys.maxunicode + 1)
         if unicodedata.category(chr(code)) in ("Cc", "Cf", "Cs") and match_form(f"a{chr(code)}b") not in ("ab", "a b")
     }
     named = _VISIBLE | _SHAPING - {0x200C, 0x200D}
@@ -123,15 +124,15 @@ _FLAG = "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"  # of
         ("co\xadoper\u200bate", "co\xadoper\u200bate", "cooperate"),
         ("\u202bשלום עולם\u202c", "\u202bשלום עולם\u202c", "שלום עולם"),
         ("\u200fمرحبا\u200e", "\u200fمرحبا\u200e", "مرحبا"),
-        ("می\u200cخواهم", "می\u200cخواهم", "می\u200cخواهم"),
-        ("می\u200c\u200c\u200cخواهم", "می\u200c\u200c\u200cخواهم", "می\u200cخواهم"),
-        ("क्\u200dष", "क्\u200dष", "क्\u200dष"),
+        ("می\u200cخواهم", "می\u200cخواهم", "میخواهم"),
+        ("می\u200c\u200c\u200cخواهم", "می\u200c\u200c\u200cخواهم", "میخواهم"),
+        ("क्\u200dष", "क्\u200dष", "क्ष"),
         ("𞤀\u200c𞤁", "𞤀\u200c𞤁", "𞤢𞤣"),
         ("auf\u200clage", "auf\u200clage", "auflage"),
         (
             "👩\u200d🚀 ❤\ufe0f\u200d🔥 👩🏽\u200d⚕\ufe0f",
             "👩\u200d🚀 ❤\ufe0f\u200d🔥 👩🏽\u200d⚕\ufe0f",
-            "👩\u200d🚀 ❤\ufe0f\u200d🔥 👩🏽\u200d⚕\ufe0f",
+            "👩🚀 ❤\ufe0f🔥 👩🏽⚕\ufe0f",
         ),
         (_FLAG, _FLAG, "🏴"),
         ("👩\u200d", "👩\u200d", "👩"),
