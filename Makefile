@@ -24,7 +24,7 @@ quickstart: $(READY)  ## no network, under three minutes: a table before / after
 
 # Two processes of one thread each: with two threads each they would wait for one another.
 test: $(READY)  ## the tests that CI runs
-	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist loadscope
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist worksteal
 
 test-slow: $(READY)  ## the long ones
 	$(PYTHON) -m pytest -m slow

@@ -18,7 +18,7 @@ from transformers.masking_utils import sdpa_mask
 from mlsg.model.fast.dropout import drop
 
 NAME = "mlsg_dropout"  # by which a model's config asks for it
-_OWN_DROPOUT = {"flaubert", "layoutlm", "longformer", "squeezebert", "xlm"}
+_OWN_DROPOUT = {"flaubert", "layoutlm", "longformer", "squeezebert", "xlm"}  # written into their own code
 
 
 def attention(
