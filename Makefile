@@ -16,7 +16,7 @@ $(DOCS): pyproject.toml
 	.venv-docs/bin/pip install --quiet $$(python3 -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['docs'])")
 	touch $(DOCS)
 
-.PHONY: setup quickstart test test-slow lint docs bench
+.PHONY: setup quickstart test test-slow fuzz lint docs bench
 setup: $(READY)  ## a virtual environment with everything
 
 quickstart: $(READY)  ## no network, under three minutes: a table before / after
@@ -25,6 +25,9 @@ quickstart: $(READY)  ## no network, under three minutes: a table before / after
 # Two processes of one thread each: with two threads each they would wait for one another.
 test: $(READY)  ## the tests that CI runs
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist worksteal
+
+fuzz: $(READY)  ## any settings, language files, model folders and text files, an hour of them
+	MLSG_FUZZ=$(or $(TIMES),40) OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist worksteal -m fuzz
 
 test-slow: $(READY)  ## the long ones
 	$(PYTHON) -m pytest -m slow

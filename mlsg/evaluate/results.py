@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _SHOWN = (
     "set", "languages", "split", "pairs", "spearman", "pearson", "interval", "truncated", "unknown", "made",
-    "transductive", "origin", "revision", "sha256",
+    "transductive", "origin", "revision", "sha256", "no_score", "dropped",
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mlsg import objectives
@@ -24,6 +24,7 @@ from mlsg.config.recipes import SECTIONS
 from mlsg.config.settings import Between, parse_assignment, parse_seeds, read_settings, table_of
 from mlsg.errors import MlsgError, SettingError
 from mlsg.pretraining.settings import PretrainSettings
+from tests.fuzzing import tried
 
 SETTINGS: dict[str, type] = {
     **SECTIONS,
@@ -57,7 +58,6 @@ VALUES = st.one_of(
     ),
     st.sampled_from([[[]], {}, {"name": []}, [0] * 5000, [1.5] * 2, [1, 1], ["cls"]]),
 )
-FAST = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @contextmanager
@@ -97,7 +97,7 @@ def in_bounds(value: Any, bound: Between) -> bool:
     return isinstance(value, str | None) or bound.low <= value <= bound.high
 
 
-@FAST
+@tried(150)
 @given(st.data(), VALUES)
 def test_any_value_of_any_setting(data: st.DataObject, value: Any) -> None:
     cls = data.draw(st.sampled_from(list(SETTINGS.values())))
@@ -142,7 +142,7 @@ def toml(value: Any) -> str:
     return str(value.isoformat())
 
 
-@FAST
+@tried(150)
 @given(data=st.data(), value=VALUES)
 def test_any_value_of_any_key_of_a_recipe(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, value: Any
@@ -153,7 +153,7 @@ def test_any_value_of_any_key_of_a_recipe(
         load_recipe(str(path))
 
 
-@FAST
+@tried(150)
 @given(data=st.data(), value=VALUES)
 def test_any_value_of_any_setting_on_the_command_line(data: st.DataObject, value: Any) -> None:
     names = [f"{s}.{f.name}" for s, cls in SECTIONS.items() for f in dataclasses.fields(cls)]
@@ -165,7 +165,7 @@ def test_any_value_of_any_setting_on_the_command_line(data: st.DataObject, value
         load_recipe("zero_shot", **{key: read})
 
 
-@settings(FAST, max_examples=60)  # our own languages are read each time
+@tried(60)  # our own languages are read each time
 @given(data=st.data(), value=VALUES)
 def test_any_value_of_any_key_of_a_language(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, value: Any
@@ -192,7 +192,7 @@ def test_any_value_of_any_key_of_a_language(
         load_catalog([folder])
 
 
-@FAST
+@tried(150)
 @given(st.one_of(st.text(max_size=30), st.text("0123456789-, ", max_size=40)))
 @example("1-999999999999")
 @example("0-9223372036854775807")

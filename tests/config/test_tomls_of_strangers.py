@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mlsg.config import catalog as catalog_module
@@ -20,6 +20,7 @@ from mlsg.data.corpora import stream_corpus
 from mlsg.data.pairs import LocatedSet, locate_set, read_pairs
 from mlsg.errors import DataError, MlsgError, SettingError
 from tests.data.written import PretendedHub, write
+from tests.fuzzing import tried
 
 _TABLES = {"set": '[sets."mine.xx"]\ncolumns = [0, 1, 2]\n', "corpus": "[corpora.mine]\n"}
 
@@ -158,9 +159,7 @@ def _toml(value: Any) -> str:
     return str(value)
 
 
-@settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@tried(120)
 @given(kind=st.sampled_from(["sets", "corpora", "families"]), table=_TABLE, whole=_VALUES)
 def test_whatever_a_toml_says_is_read_or_refused_in_one_line(
     tmp_path: Path, kind: str, table: Mapping[str, Any], whole: Any

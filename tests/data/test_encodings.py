@@ -8,13 +8,14 @@ from encodings.aliases import aliases
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mlsg.data.readers import text
 from mlsg.data.sources import Reading, stream_sources
 from mlsg.errors import DataError, SettingError
 from tests.data.written import read, rows_of
+from tests.fuzzing import tried
 
 _LINES = ["Ein schöner Satz.", "猫がいる。 😀", "three\u2028and\x85more", "last"]
 _LATIN = ["Ein schöner Satz.", "El Niño", "café"]
@@ -129,7 +130,7 @@ def test_what_is_no_encoding_of_texts_is_refused(tmp_path: Path, encoding: str) 
         assert len(str(refused.value)) < 300 + len(str(tmp_path))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@tried(150)
 @given(encoding=st.sampled_from(sorted({*aliases, *aliases.values()})), content=st.binary(max_size=60))
 def test_any_bytes_in_any_encoding_that_python_has_are_read_or_refused(
     tmp_path: Path, encoding: str, content: bytes

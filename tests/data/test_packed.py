@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pyarrow
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mlsg.data.readers.packed import BROKEN, byte_blocks
 from mlsg.data.sources import stream_sources
 from mlsg.errors import DataError
+from tests.fuzzing import tried
 
 Pack = Callable[[bytes], bytes]
 PACK: dict[str, Pack] = {
@@ -25,7 +26,6 @@ PACK: dict[str, Pack] = {
     ".zst": lambda data: pyarrow.compress(data, codec="zstd", asbytes=True),
 }
 _SUFFIXES = list(PACK)
-_quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def _file(folder: Path, name: str, content: bytes) -> Path:
@@ -86,7 +86,7 @@ _cells = st.lists(
 )
 
 
-@_quick
+@tried(40)
 @given(cells=_cells, suffix=st.sampled_from(_SUFFIXES), data=st.data())
 def test_any_file_that_was_cut_off_is_refused(
     tmp_path: Path, cells: list[str], suffix: str, data: st.DataObject
@@ -97,7 +97,7 @@ def test_any_file_that_was_cut_off_is_refused(
         list(stream_sources([_file(tmp_path, f"a.txt{suffix}", packed[:cut])]))
 
 
-@_quick
+@tried(40)
 @given(
     cells=_cells,
     suffix=st.sampled_from([".gz", ".bz2", ".xz"]),  # pyarrow writes no checksum into .zst

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pyarrow
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
 from mlsg.data.readers import text
 from mlsg.errors import DataError, SettingError
 from tests.data.written import read, rows_of
+from tests.fuzzing import tried
 
 EXPECTED = [("A cat sleeps.", "Kedi uyuyor.", 4.5), ("|", "空の文。", 0.0), ("“Café” 🙂", "naïve", 2.0)]
 TSV = "sentence1\tsentence2\tscore\n" + "".join(f"{a}\t{b}\t{s}\n" for a, b, s in EXPECTED)
@@ -102,7 +103,7 @@ _text = st.text(st.characters(exclude_characters="\t\n\r\0\ufeff", exclude_categ
 )
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@tried(40)
 @given(rows=st.lists(st.tuples(_text, _text, st.floats(0, 5)), min_size=1, max_size=8))
 def test_what_is_written_unquoted_is_read_back(tmp_path: Path, rows: list[tuple[str, str, float]]) -> None:
     lines = "".join(f"{a}\t{b}\t{score!r}\n" for a, b, score in rows)

@@ -11,13 +11,14 @@ from xml.sax.saxutils import escape
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import feather, ipc, parquet
 
 from mlsg.data.sources import AS_NAMED, Reading, stream_sources
 from mlsg.errors import DataError
 from tests.data.test_packed import PACK
+from tests.fuzzing import tried
 
 Rows = list[tuple[str, str]]
 
@@ -91,7 +92,7 @@ def _read(folder: Path, kind: str, content: bytes, packed: str = "") -> Rows:
     return list(zip(*columns, strict=True))
 
 
-@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@tried(120)
 @given(kind=st.sampled_from(list(_WRITE)), packed=st.sampled_from(["", *PACK]), data=st.data())
 def test_any_table_is_read_back(tmp_path: Path, kind: str, packed: str, data: st.DataObject) -> None:
     text = st.text(_XML_CHARACTERS if kind == "xml" else _CHARACTERS, max_size=8)
@@ -102,7 +103,7 @@ def test_any_table_is_read_back(tmp_path: Path, kind: str, packed: str, data: st
     assert _read(tmp_path, kind, PACK[packed](content) if packed else content, packed) == rows
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@tried(60)
 @given(kind=st.sampled_from(["parquet", "arrow", "arrow stream", "arrow dictionary", "feather"]), data=st.data())
 def test_any_table_of_pyarrow_that_was_cut_off_is_refused(tmp_path: Path, kind: str, data: st.DataObject) -> None:
     content = _WRITE[kind][2]([(f"text {number}", "\uffff\0") for number in range(5)])
@@ -120,7 +121,7 @@ def test_an_arrow_stream_that_was_cut_off_between_two_batches_is_refused(tmp_pat
             _read(tmp_path, "arrow stream", content)
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@tried(100)
 @given(
     kind=st.sampled_from(["parquet", "parquet dictionary", "arrow", "arrow stream", "arrow view", "feather"]),
     place=st.floats(0, 1, exclude_max=True),

@@ -20,14 +20,14 @@ def test_document_has_exactly_the_keys_of_the_schema_in_order() -> None:
         "schema", "encoder", "suite", "languages", "sets", "skipped", "settings", "versions", "seconds",
     ]  # fmt: skip
     assert found["schema"] == "mlsg.scores/1"
-    assert list(found["encoder"]) == ["name", "base", "objective", "pooling", "dimension", "key"]
+    assert list(found["encoder"]) == ["name", "base", "objective", "pooling", "dimension", "key", "prompt"]
     assert list(found["languages"]) == ["es", "ar", "tr", "de", "xx"]
     assert list(found["languages"]["es"]) == ["primary", "spearman", "interval", "pairs", "baselines"]
     assert list(found["languages"]["es"]["baselines"]) == ["base_cls", "base_mean", "overlap", "idf_overlap"]
     for entry in found["sets"]:
         assert list(entry) == [
             "set", "languages", "split", "pairs", "spearman", "pearson", "interval", "truncated", "unknown", "made",
-            "transductive", "origin", "revision", "sha256",
+            "transductive", "origin", "revision", "sha256", "no_score", "dropped",
         ]  # fmt: skip
     assert found["skipped"] == [{"set": "gone.de", "why": "the hub is out of reach"}]
 

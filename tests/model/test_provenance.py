@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mlsg.errors import ModelError
 from mlsg.model.provenance import Provenance, provenance_in
+from tests.fuzzing import tried
 
 _GOOD: dict[str, Any] = {
     "schema": "mlsg.encoder/1",
@@ -54,7 +55,7 @@ def test_a_value_of_another_kind_is_one_line_with_the_file_and_the_name(tmp_path
     kind = _TYPED[place]
     section, name = place.split(".")
 
-    @settings(max_examples=15, deadline=None)
+    @tried(15)
     @given(_VALUES)
     def refused(value: object) -> None:
         table = {**_GOOD, section: {**_GOOD[section], name: value}}
@@ -76,7 +77,7 @@ def test_a_value_of_another_kind_is_one_line_with_the_file_and_the_name(tmp_path
     refused()
 
 
-@settings(max_examples=60, deadline=None)
+@tried(60)
 @given(table=st.dictionaries(st.sampled_from(list(_GOOD)), _VALUES))
 def test_no_table_is_a_traceback(table: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.getbasetemp()

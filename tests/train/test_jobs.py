@@ -62,7 +62,7 @@ def test_a_seed_that_fails_leaves_the_others_to_go_on(place: Place) -> None:  # 
 
 def test_an_error_that_all_seeds_meet_is_one_error_line(place: Place) -> None:  # noqa: F811
     done = place.run(
-        "--seeds", "1-2", "--jobs", "2", "--set", "train.learning_rate=1e30", "--set", "train.max_grad_norm=0"
+        "--seeds", "1-2", "--jobs", "2", "--set", "train.learning_rate=1e6", "--set", "train.max_grad_norm=0"
     )
     assert done.code == 5, done.err
     assert done.err.splitlines()[-1].startswith("error: seed 1: ")
