@@ -4,7 +4,7 @@
 
 The parts: `sets` (every local pair set against scipy and sentence-transformers), `encoders` (five architectures by
 poolings against sentence-transformers), `training` (30 steps against a plain loop), `processes` (1, 2 and 3 processes
-with dropout), `intervals` (coverage by simulation).
+with dropout), `intervals` (coverage by simulation), `cases` (samples that once went wrong).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mlsg.model.pretrained import quiet_transformers
-from tests.audit import encoders, intervals, processes, sets, training
+from tests.audit import cases, encoders, intervals, processes, sets, training
 from tests.audit.finding import Finding
 
 _SHARED = Path(__file__).resolve().parents[3] / "shared"
@@ -36,6 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
         "training": training.findings,
         "processes": processes.findings,
         "intervals": intervals.findings,
+        "cases": lambda: cases.findings(given.data_root.parent),
         "sets": lambda: sets.findings(given.data_root, given.encoder),
     }
     differing = 0

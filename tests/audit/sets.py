@@ -29,7 +29,7 @@ def findings(data_root: Path, encoder: Path) -> Iterator[Finding]:
             pooling=_POOLING,
             workspace=temporary,
             data_root=data_root,
-            resamples=1,
+            resamples=100,
             precision="float32",
         )
         pairs = _pairs(data_root, {each.set for each in scores.sets})

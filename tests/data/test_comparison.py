@@ -44,7 +44,9 @@ def _sets(folder: Path) -> list[LocatedSet]:
 
 def test_forms_of_both_columns_are_there_by_set(workspace: Workspace, tmp_path: Path) -> None:
     sentences, unreadable = evaluation_sentences(_sets(tmp_path / "sets"), workspace, HUB)
-    assert set(sentences.forms) == {match_form(text) for text in ("Ein Satz.", "Noch einer", "Nur hier", "Drei", "Vier")}
+    assert set(sentences.forms) == {
+        match_form(text) for text in ("Ein Satz.", "Noch einer", "Nur hier", "Drei", "Vier")
+    }
     sentences.found({"ein satz.": 3, "drei": 1})
     assert sentences.counts() == {"one.xx": (3, 1, 2), "two.xx": (4, 2, 4)}
     assert list(unreadable) == ["wrong.xx"]

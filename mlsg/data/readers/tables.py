@@ -26,7 +26,8 @@ def read_parquet(paths: Sequence[Path], files: Files) -> Iterator[Row]:
     options = {"pre_buffer": False, "page_checksum_verification": True}
     with _readable(paths[0], "parquet") as plain, parquet.ParquetFile(plain, **options) as file:
         columns = _columns(file.schema_arrow, files, paths[0])
-        yield from _rows(file.iter_batches(_ROWS_AT_ONCE, columns=columns, use_threads=False), files, paths[0])
+        batches = file.iter_batches(_ROWS_AT_ONCE, columns=columns, use_threads=False)
+        yield from _rows(_all_rows(batches, file.metadata.num_rows), files, paths[0])
 
 
 def read_arrow(paths: Sequence[Path], files: Files) -> Iterator[Row]:
@@ -75,6 +76,15 @@ def _columns(schema: Any, files: Files, path: Path) -> list[str]:
 def _rows(batches: Iterator[Any], files: Files, path: Path) -> Iterator[Row]:
     records = (record for batch in batches for record in batch.to_pylist())
     yield from rows_of(enumerate(records, start=1), files, path, "row")
+
+
+def _all_rows(batches: Iterator[Any], rows: int) -> Iterator[Any]:
+    """The batches, if they hold as many rows as the file says: pyarrow takes a damaged page for the last one."""
+    for batch in batches:
+        rows -= len(batch)
+        yield batch
+    if rows:
+        raise EOFError(f"{abs(rows):,} rows {'are missing' if rows > 0 else 'too many'}")
 
 
 def _parts(batches: Iterator[Any]) -> Iterator[Any]:
