@@ -29,7 +29,7 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EMFILE, 
 _NO_MEMORY = re.compile("can't allocate memory|out of memory", re.IGNORECASE)  # torch says it in a RuntimeError
 
 
-class _Terminated(BaseException):
+class _Terminated(SystemExit):
     """SIGTERM has arrived."""
 
 
@@ -75,6 +75,9 @@ def _code_of(error: BaseException) -> int:  # noqa: PLR0911 - one return an exit
         error = error.__cause__
     if isinstance(error, Exit):
         return error.exit_code
+    if isinstance(error, _Terminated):
+        console.note(f"error: terminated, {_GO_ON}")
+        return TERMINATED
     if isinstance(error, BrokenPipeError) or (
         isinstance(error, SystemExit) and isinstance(error.__context__, BrokenPipeError)
     ):
@@ -84,9 +87,6 @@ def _code_of(error: BaseException) -> int:  # noqa: PLR0911 - one return an exit
     if isinstance(error, TyperException):
         console.note(f"error: {one_line(error.format_message()).rstrip('.')}; see mlsg --help")
         return WRONG_USAGE
-    if isinstance(error, _Terminated):
-        console.note(f"error: terminated, {_GO_ON}")
-        return TERMINATED
     if isinstance(error, KeyboardInterrupt | Abort):
         console.note(f"error: interrupted, {_GO_ON}")
         return INTERRUPTED
@@ -151,7 +151,18 @@ def _interrupt_at_once(_number: int, _frame: FrameType | None) -> None:
     """Ctrl-C again, while the first one is still being obeyed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     console.note(f"error: interrupted, {_GO_ON}")
+    _end_children()
     os._exit(INTERRUPTED)
+
+
+def _end_children() -> None:
+    """Else one that has just been started would say in a traceback that nobody tells it what to do."""
+    import psutil
+
+    with contextlib.suppress(psutil.Error):
+        for child in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                child.kill()
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -347,3 +349,43 @@ def test_what_one_process_finds_wrong_is_said_once(place: Place) -> None:
     refused = place.run("--processes", "5")
     assert refused.code == 2
     assert "batches of 4" in refused.error_line
+
+
+_SIGNALS = {"Ctrl-C": [signal.SIGINT], "three times Ctrl-C": [signal.SIGINT] * 3, "SIGTERM": [signal.SIGTERM]}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", _SIGNALS)
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_a_signal_at_any_moment_is_one_line_without_orphans_and_the_command_goes_on(
+    what: str, processes: str, place: Place
+) -> None:
+    place.run("--processes", processes)
+    (expected,) = place.encoders()
+    shutil.move(expected.folder, place.root / "expected")
+    delays = random.Random(f"{what} {processes}")
+    for _ in range(8):
+        starter = place.start("--processes", processes)
+        time.sleep(delays.uniform(0, 9))
+        started = [psutil.Process(starter.pid), *psutil.Process(starter.pid).children(recursive=True)]
+        for number in _SIGNALS[what]:
+            with contextlib.suppress(ProcessLookupError):
+                # all of them get Ctrl-C in a terminal, and `kill` sends to one
+                os.killpg(starter.pid, number) if number == signal.SIGINT else starter.send_signal(number)
+            time.sleep(delays.uniform(0, 0.3))
+        end = ended(starter)
+        _, alive = psutil.wait_procs(started, timeout=30)
+        assert not alive
+        if end.code == 0:  # it was ready before
+            shutil.rmtree(place.encoders()[0].folder)
+        else:  # a shell says 130 and 143 either way; Python dies of a signal before it has begun and when it has ended
+            assert end.code in {128 + _SIGNALS[what][0], -_SIGNALS[what][0]}, end.err
+            assert "the workspace is intact" in end.err or (end.code < 0 and end.err == "")
+            assert end.err.count("error:") == ("the workspace is intact" in end.err)
+            assert "Traceback" not in end.err
+    assert place.run("--processes", processes).code == 0
+    (found,) = place.encoders()
+    assert all(
+        np.array_equal(a, weights(found)[name])
+        for name, a in load_file(place.root / "expected/model.safetensors").items()
+    )
