@@ -1,4 +1,4 @@
-"""This checkout against another one: training step, whole recipe, encoding, cold evaluation, `--help`.
+"""This checkout against another one: training step, whole recipe, encoding, prepare, cold evaluation, `--help`.
 
     python -m benchmarks.bench_versions OTHER_CHECKOUT --pairs 5
 
@@ -21,6 +21,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks import material
+from benchmarks.bench_prepare import write
 from benchmarks.machine import describe
 from benchmarks.ratio import Comparison, take_turns, timed
 
@@ -115,6 +116,9 @@ def jobs(shape: str, folder: Path, pairs: int) -> dict[str, Job]:
         )
         encoding = partial(_encoding, base=base, source=some, precision=precision)
         found[f"encode 256 sentences, {shape}, {precision}"] = Job(encoding, times=2)
+    found["prepare 100,000 lines"] = _command(
+        "prepare", "--lang", "en", "--source", str(write(folder / "lines.txt", 100_000)), workspace=True
+    )
     found["recipe: quickstart, new workspace"] = _command("quickstart", workspace=True)
     data = material.data_root()
     if data is not None:

@@ -105,8 +105,8 @@ def read_pairs(located: LocatedSet, hub: Hub) -> GradedPairs:
         expected = pair_set.pairs if pair_set.hub.pairs is None else pair_set.hub.pairs
     else:
         source, records = str(located.paths[0]), _file_pairs(located)
-    for first, second, score, where in records:
-        if _is_empty(first, 1, pair_set, where) or _is_empty(second, 2, pair_set, where):
+    for first, second, score, row in records:
+        if _is_empty(first, 1, pair_set, row) or _is_empty(second, 2, pair_set, row):
             dropped += 1
             continue
         pairs.first.append(first)
@@ -125,7 +125,7 @@ def check_count(name: str, read: int, declared: int, source: str) -> None:
         raise DataError(problem, "give the file as its authors distribute it, or declare the pairs that it has")
 
 
-def _file_pairs(located: LocatedSet) -> Iterator[tuple[str, str, float, str]]:
+def _file_pairs(located: LocatedSet) -> Iterator[tuple[str, str, float, Row]]:
     paths = iter(located.paths)
     for files in located.pair_set.files:
         for row in read_rows([next(paths) for _ in files.paths], files):
@@ -133,7 +133,7 @@ def _file_pairs(located: LocatedSet) -> Iterator[tuple[str, str, float, str]]:
             if not score.strip() and files.blank_scores:
                 continue
             first, second = texts if len(texts) == 2 else _both(texts[0], files, row)
-            yield first, second, _score(score, located.pair_set, row.where, files.decimal), row.where
+            yield first, second, _score(score, located.pair_set, row, files.decimal), row
 
 
 def _both(text: str, files: Files, row: Row) -> tuple[str, str]:
@@ -145,27 +145,29 @@ def _both(text: str, files: Files, row: Row) -> tuple[str, str]:
     return parts[0], parts[1]
 
 
-def _hub_pairs(located: LocatedSet, declared: HubSource, hub: Hub) -> Iterator[tuple[str, str, float, str]]:
+def _hub_pairs(located: LocatedSet, declared: HubSource, hub: Hub) -> Iterator[tuple[str, str, float, Row]]:
     source = dataclasses.replace(declared, revision=located.revision)
     for number, record in enumerate(hub.rows(source), start=1):
-        where = f"hub data set {source.path}, split {source.split}, row {number}"
-        first, second, score = (cell(record, column, where) for column in source.columns)
-        yield first, second, _score(score, located.pair_set, where), where
+        row = Row(f"hub data set {source.path}, split {source.split}", "row", number, ())
+        first, second, score = (cell(record, column, row.where) for column in source.columns)
+        yield first, second, _score(score, located.pair_set, row), row
 
 
-def _is_empty(text: str, column: int, pair_set: PairSet, where: str) -> bool:
+def _is_empty(text: str, column: int, pair_set: PairSet, row: Row) -> bool:
     """Whether nothing of a sentence can be seen. Raises DataError unless the set declares that there are such."""
+    if text[:1].isalnum() and text.isprintable():  # nearly all, at once
+        return False
     if _HALVES.search(text):
-        raise DataError(f"{where}: sentence {column} holds half a character (a surrogate)", "fix the file")
+        raise DataError(f"{row.where}: sentence {column} holds half a character (a surrogate)", "fix the file")
     if not all(unicodedata.category(char) in _INVISIBLE for char in text):
         return False
     if not pair_set.blank_sentences:
         remedy = "fix the file, or declare blank_sentences = true to leave such pairs out"
-        raise DataError(f"{where}: sentence {column} is empty", remedy)
+        raise DataError(f"{row.where}: sentence {column} is empty", remedy)
     return True
 
 
-def _score(text: str, pair_set: PairSet, where: str, decimal: str = ".") -> float:
+def _score(text: str, pair_set: PairSet, row: Row, decimal: str = ".") -> float:
     plain = text if decimal == "." else text.replace(".", "_").replace(decimal, ".")
     try:
         score = math.nan if "_" in plain else float(plain)  # Python takes 1_3 for 13
@@ -177,9 +179,9 @@ def _score(text: str, pair_set: PairSet, where: str, decimal: str = ".") -> floa
             remedy = "declare quoted = true"
         elif "," in text and "." not in text and decimal == ".":
             remedy = 'declare decimal = "," if that is how the file writes fractions'
-        raise DataError(f'{where}: score "{shortened(text)}" is not a number', remedy)
+        raise DataError(f'{row.where}: score "{shortened(text)}" is not a number', remedy)
     if pair_set.score_range and not pair_set.score_range[0] <= score <= pair_set.score_range[1]:
         low, high = pair_set.score_range
         remedy = "declare the score's column, or the scale that the file has"
-        raise DataError(f"{where}: score {score:g} is outside {low:g} to {high:g}", remedy)
+        raise DataError(f"{row.where}: score {score:g} is outside {low:g} to {high:g}", remedy)
     return score

@@ -33,7 +33,7 @@ _SHOWN_NAMES, _SHOWN_LETTERS = 12, 40
 class Row(NamedTuple):
     """One record, which is the `number`-th `unit` ("line", "object", "pair") of its file; its declared columns."""
 
-    path: Path
+    path: Path | str
     unit: str
     number: int
     cells: tuple[str, ...]
