@@ -26,8 +26,8 @@ quickstart: $(READY)  ## no network, under three minutes: a table before / after
 test: $(READY)  ## the tests that CI runs
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist worksteal
 
-fuzz: $(READY)  ## any settings, language files, model folders and text files, an hour of them
-	MLSG_FUZZ=$(or $(TIMES),40) OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist worksteal -m fuzz
+fuzz: $(READY)  ## any settings, language files, model folders, text files for an hour; TIMES=10 for minutes
+	MLSG_FUZZ=$(or $(TIMES),150) OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist worksteal -m fuzz
 
 test-slow: $(READY)  ## the long ones
 	$(PYTHON) -m pytest -m slow

@@ -49,6 +49,8 @@ def match_forms(stored: Sequence[str]) -> list[str]:
         # A removal may leave two spaces, and lets marks meet and be reordered.
         lines = (" ".join(line.split()) for line in bare.split("\n"))
         text = unicodedata.normalize("NFC", "\n".join(lines))
+    if "İ" in text or "\u0307" in text:  # as `match_form` does: marks of other scripts may stand before the dot
+        text = unicodedata.normalize("NFD", text)
     forms = unicodedata.normalize("NFC", _one_i(text.casefold())).split("\n")
     if odd and _IOTA.search(text):
         forms = [match_form(s) if _IOTA.search(s) else form for s, form in zip(stored, forms, strict=True)]

@@ -66,6 +66,7 @@ def test_many_lines_at_once_are_the_same_as_one_by_one(texts: list[str]) -> None
 
 @given(st.lists(_ANY))
 @example(["ᾳ\u0301", "\u0345\u0301", "می\u200cخواهم", "İI", ""])
+@example(["İ\u0655"])
 def test_many_match_forms_at_once_are_the_same_as_one_by_one(texts: list[str]) -> None:
     stored = [normalise(text) for text in texts]
     assert match_forms(stored) == [match_form(text) for text in texts]
