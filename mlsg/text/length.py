@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import cache
 from typing import Literal
 
 Unfit = Literal["empty", "too_short", "too_long", "no_letters"]
@@ -27,7 +28,7 @@ def length(text: str) -> int:
     if text.isascii():
         return len(text)
     unspaced = "".join(_RUNS.findall(text))
-    return len(text) + sum(-1 if unicodedata.category(char)[0] == "M" else 2 for char in unspaced)
+    return len(text) + sum(map(_further, unspaced))
 
 
 def unfit(text: str, min_chars: int, max_chars: int) -> Unfit | None:
@@ -40,3 +41,9 @@ def unfit(text: str, min_chars: int, max_chars: int) -> Unfit | None:
     if size > max_chars:
         return "too_long"
     return None if text[0].isalpha() or any(map(str.isalpha, text)) else "no_letters"
+
+
+@cache
+def _further(char: str) -> int:
+    """What a character of an unspaced script counts besides 1."""
+    return -1 if unicodedata.category(char)[0] == "M" else 2
