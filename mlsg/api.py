@@ -25,11 +25,12 @@ from mlsg.cache.verify import verified, verified_in
 from mlsg.config.recipes import DEFAULT_RECIPE, SECTIONS, Recipe, changed_recipe
 from mlsg.config.settings import full_name, setting_names
 from mlsg.context import Context, Paths, open_context, paths_of
-from mlsg.data.sources import AS_NAMED, Reading, pipes_kept
+from mlsg.data.sources import AS_NAMED, Columns, Reading, pipes_kept
 from mlsg.errors import SettingError
 from mlsg.evaluate import compare, suites
 from mlsg.evaluate import evaluate as evaluate_stage
 from mlsg.evaluate.over_seeds import encoders_of_seeds, over_seeds
+from mlsg.join import joined, languages_of
 from mlsg.prepare import STAGE, stream_sentences
 from mlsg.prepare import prepare as prepare_stage
 from mlsg.train import train as train_stage
@@ -80,7 +81,7 @@ def prepare(
     *,
     corpus: str | None = None,
     source: Paths = (),
-    column: str = "text",
+    column: str | Sequence[str] | None = None,
     delimiter: str = "",
     quoted: bool | None = None,
     encoding: str = "",
@@ -93,8 +94,9 @@ def prepare(
 ) -> Sentences:
     """Sentences to train on, of a language (None: the recipe's, English): cleaned, without evaluation sentences.
 
-    They come from a declared `corpus`, or from your own files: `source`, in `column` where a file has columns, read as
-    `delimiter`, `quoted` and `encoding` say (else as their names and first bytes do).
+    `lang` may name several: "en:20000,es". They come from a declared `corpus`, or from your own files: `source`, in
+    `column` where a file has columns (of pairs and triplets several), read as `delimiter`, `quoted` and `encoding` say
+    (else as their names and first bytes do).
     Raises SettingError, DataError for text that cannot be read, HubUnreachableError.
     """
     given = {"prepare__lang": lang, "prepare__corpus": corpus, "prepare__limit": limit}
@@ -160,14 +162,18 @@ def run_prepare(
     recipe: Recipe,
     context: Context,
     sources: Sequence[Path] = (),
-    column: str = "text",
+    column: Columns | None = None,
     reading: Reading = AS_NAMED,
 ) -> Artefact:
-    """Sentences of the recipe's language; remembered as the last of that language."""
+    """Sentences of the recipe's language or languages; remembered as the last of these."""
+    parts = [replace(recipe, prepare=each) for each in languages_of(recipe.prepare)]
+    if len(parts) > 1 and sources:
+        raise SettingError(f"--source with the languages {recipe.prepare.lang}", "name the one language of the files")
     with pipes_kept(sources) as files:
-        artefact = prepare_stage(recipe, context, sources=files, column=column, reading=reading)
+        found = [prepare_stage(each, context, sources=files, column=column, reading=reading) for each in parts]
+    artefact = found[0] if len(found) == 1 else joined(found, context)
     context.workspace.remember("prepare", artefact)
-    context.workspace.remember(f"prepare:{recipe.prepare.lang}", artefact)
+    context.workspace.remember(f"prepare:{artefact.facts['lang']}", artefact)
     return artefact
 
 

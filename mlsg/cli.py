@@ -73,7 +73,7 @@ def _seeds(text: str | None, **excluded: object) -> tuple[int, ...]:
 
 @app.command()
 def prepare(
-    lang: Annotated[str | None, Option(help="Language of the sentences.")] = None,
+    lang: Annotated[str | None, Option(help="Language of the sentences; several: en:20000,es:5000.")] = None,
     corpus: Annotated[str | None, Option(help="A declared corpus (mlsg langs).")] = None,
     source: Annotated[
         list[Path] | None,
@@ -82,7 +82,11 @@ def prepare(
             "May be repeated."
         ),
     ] = None,
-    column: Annotated[str, Option(help="Column that holds the text (a.b: b in a), of all but txt.")] = "text",
+    column: Annotated[
+        list[str] | None,
+        Option(help="Column that holds the text (a.b: b in a), of all but txt; of pairs and triplets one for each."),
+    ] = None,
+    kind: Annotated[str | None, Option(help="What a row is: sentences, pairs, triplets, documents.")] = None,
     delimiter: Annotated[str, Option(help="What is between the columns of csv, tsv, txt.", show_default=False)] = "",
     quoted: Annotated[
         bool | None, Option(help="Whether cells may be in quotes; without it: of csv yes, of tsv no.")
@@ -100,7 +104,8 @@ def prepare(
     from mlsg.data.sources import Reading
     from mlsg.report.output import print_sentences
 
-    settings = _recipe(recipe, set_, prepare__lang=lang, prepare__corpus=corpus, prepare__limit=limit)
+    given = {"lang": lang, "corpus": corpus, "limit": limit, "kind": kind}
+    settings = _recipe(recipe, set_, **{f"prepare__{name}": value for name, value in given.items()})
     context, reading = _context(workspace, langs_dir, data_root), Reading(delimiter, quoted, encoding)
     print_sentences(run_prepare(settings, context, source or (), column, reading))
 

@@ -21,6 +21,14 @@ DEFAULT_OBJECTIVE = "self_guided"
 _LONGEST_CHAIN = 20  # recipes that extend one another
 
 Precision = Literal["float32", "bf16"]
+Kind = Literal["sentences", "pairs", "triplets", "documents"]
+COLUMNS: Mapping[Kind, tuple[str, ...]] = {
+    "sentences": ("text",),
+    "pairs": ("sentence1", "sentence2"),
+    "triplets": ("anchor", "positive", "negative"),
+    "documents": ("text",),
+}
+"""The texts of a row of each kind, by the names that their columns have where no others are given."""
 Pooling = Literal["cls", "mean", "max", "first_last"]
 
 
@@ -28,7 +36,12 @@ Pooling = Literal["cls", "mean", "max", "first_last"]
 class PrepareSettings:
     """Settings of `mlsg prepare`: which sentences, and which of them are left out."""
 
-    lang: Annotated[str, "language of the sentences"] = "en"
+    lang: Annotated[str, "language of the sentences; several: en,es,ar, each with a limit of its own: en:20000,es"] = (
+        "en"
+    )
+    kind: Annotated[Kind, "what a row of the text is: a sentence, two or three that belong together, a document"] = (
+        "sentences"
+    )
     corpus: Annotated[str, "a corpus declared in langs/<lang>.toml; empty: the language's default"] = ""
     limit: Annotated[int, "at most this many sentences, a seeded sample; 0: all", Between(0, 10**12)] = 0
     min_chars: Annotated[int, "leave out shorter sentences; a character of an unspaced script: 3", Between(0, 1e9)] = 10
@@ -49,6 +62,9 @@ class TrainSettings:
         int, "at most this many steps, with the whole warm-up and decay in them; 0: all", Between(0, 10**9)
     ] = 0
     batch_size: Annotated[int, "sentences a step, over all processes", Between(2, 2**20)] = 16
+    batches: Annotated[
+        Literal["mixed", "one_language"], "of text of several languages: one_language: a batch has sentences of one"
+    ] = "mixed"
     mini_batch_size: Annotated[int, "sentences a forward pass, to save memory; 0: the whole batch", Between(0, 1e6)] = 0
     learning_rate: Annotated[float, "peak learning rate", Between(0, 1e6)] = 5e-5
     warmup_ratio: Annotated[float, "share of the steps with linear warm-up, linear decay after", Between(0, 1)] = 0.1

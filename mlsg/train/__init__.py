@@ -141,6 +141,8 @@ def train_job(recipe: Recipe, context: Context, sentences: Artefact | None, proc
     objective = objectives.read(recipe.objective)
     if objective.trains and sentences is None:
         raise SettingError(f'objective "{objective.label}" needs sentences', "run mlsg prepare first")
+    if objective.trains and sentences is not None:
+        _check_kind(recipe.objective["name"], objective, sentences.facts.get("kind", "sentences"))
     model = recipe.train.model
     folder = None if model == "starter" else local_folder(model)
     if folder is not None:  # an evaluation in another working folder looks for the base later
@@ -156,6 +158,12 @@ def train_job(recipe: Recipe, context: Context, sentences: Artefact | None, proc
     name = folder.resolve().name if folder is not None else model
     text = sentences if objective.trains else None
     return TrainJob(recipe, objective, name, fingerprint, text, dev, context.hub, context.workspace, processes)
+
+
+def _check_kind(name: str, objective: ObjectiveSettings, kind: str) -> None:
+    if kind not in objective.kinds:
+        problem = f"objective {name} is trained on {' or '.join(objective.kinds)}, and the prepared text is {kind}"
+        raise SettingError(problem, f"run mlsg prepare --kind {objective.kinds[0]}, or choose another recipe")
 
 
 def _dev(name: str, context: Context) -> LocatedSet | None:

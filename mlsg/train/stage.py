@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from accelerate import Accelerator
 
 from mlsg import console
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 """Of glibc's malloc.h."""
-_SENTENCE_FACTS = ("lang", "corpus", "kept", "licence", "transductive", "evaluation")
+_SENTENCE_FACTS = ("lang", "languages", "kind", "corpus", "kept", "licence", "transductive", "evaluation")
 
 
 def make_encoder(job: TrainJob, folder: Path, scratch: Path, group: ProcessGroup | None) -> Mapping[str, Any]:
@@ -50,6 +51,9 @@ def make_encoder(job: TrainJob, folder: Path, scratch: Path, group: ProcessGroup
         write_atomically(folder / "history.json", readable_json({**best, "measurements": state.history}))
         sentences, distinct = len(run.text), len(run.text.distinct)
         text = {"sentences": sentences, "duplicates": sentences - distinct}
+        assert job.sentences is not None
+        if short := job.sentences.facts.get("kept", sentences) - sentences:
+            text["too_short"] = short
         facts = {"steps": state.step, **best, "dev_before": state.history[0]["dev"], **text}
     else:
         base = load_backbone(job.recipe.train.model, job.base_revision or "main", hub=job.hub)
@@ -109,10 +113,13 @@ def _prepared(job: TrainJob, start: Start, base: Backbone, scratch: Path, group:
     device = Accelerator(mixed_precision="no").device if group.size == 1 else group.device
     assert job.sentences is not None
     longest = min(settings.max_length, base.max_length)
-    sentences = stream_sentences(job.sentences)
-    text = tokenised(base, (prompt + line for line in sentences) if prompt else sentences, longest, scratch)
+    kind = job.sentences.facts.get("kind", "sentences")
+    text = tokenised(base, stream_sentences(job.sentences), longest, scratch, kind, prompt)
+    least = job.objective.least_tokens
+    text, kept = text.at_least(least)
     if len(text) < 2:
-        raise DataError(f"{len(text)} sentences to train on", "prepare at least two")
+        short = f", {len(kept) - len(text)} others have fewer than {least} tokens" if least else ""
+        raise DataError(f"{len(text)} {kind} to train on{short}", "prepare at least two that are long enough")
     if job.dev is None:
         probe = sample_probe(text, settings.seed, group)
     else:
@@ -133,8 +140,10 @@ def _prepared(job: TrainJob, start: Start, base: Backbone, scratch: Path, group:
     if not settings.train_embeddings:
         for parameter in tuned.embedding_parameters():
             parameter.requires_grad_(False)
+    languages: Mapping[str, int] = job.sentences.facts.get("languages", {})
     first = partial(before_training, job, encoder, longest, group)
-    return Run(tuned, objective, text, probe, settings, encoder, scratch, device, group, first)
+    blocks = [int(part.sum()) for part in np.split(kept, np.cumsum([*languages.values()][:-1]))] if languages else []
+    return Run(tuned, objective, text, probe, settings, encoder, scratch, device, group, first, blocks)
 
 
 def _keep_freed_memory() -> None:

@@ -49,6 +49,7 @@ class Packed:
     firsts: Tensor  # (b,) int64: where each sentence's [CLS] is in a flattened (r * t)
     together: bool  # whether sentences share rows
     unpadded: Tensor | None = None  # (r, t) positions that leave out padding ids inside sentences, where there are any
+    targets: Tensor | None = None  # (r, t) int64: the id to be predicted, -1: none
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -101,7 +102,8 @@ def pack(
         flat[places] = values
         return torch.from_numpy(flat.reshape(shape))
 
-    ids = tokens.flat[np.repeat(tokens.starts[rows], lengths) + within].astype(np.int64)  # (n,)
+    at = np.repeat(tokens.starts[rows], lengths) + within  # (n,)
+    ids = tokens.flat[at].astype(np.int64)
     is_padding, unpadded = ids == tokens.padding, None
     if together and is_padding.any():
         before = np.cumsum(is_padding)  # (n,): how many up to here, then without those of earlier sentences
@@ -116,6 +118,7 @@ def pack(
         firsts=torch.from_numpy(firsts),
         together=together,
         unpadded=unpadded,
+        targets=None if tokens.targets is None else laid(tokens.targets[at].astype(np.int64), -1),
     )
 
 
