@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlsg import objectives
+from mlsg import objectives, transforms
 from mlsg.cache.artefact import Artefact
 from mlsg.cache.explain import DryRunWorkspace, NotBuiltError, explain_built, explain_missing
 from mlsg.cache.verify import verified, verified_in
@@ -125,7 +125,7 @@ def train(
     """
     from mlsg.model.encoder import Encoder
 
-    base, sections = None if model is None else str(model), ("train", "objective", "encoder")
+    base, sections = None if model is None else str(model), ("train", "objective", "encoder", "transform")
     chosen = _recipe(recipe, settings, sections, train__model=base, train__seed=seed)
     context = open_context(workspace, langs_dir, data_root)
     text = _artefact(sentences)
@@ -178,7 +178,7 @@ def run_prepare(
 
 
 def run_train(recipe: Recipe, context: Context, sentences: Artefact | None, processes: int = 1) -> Artefact:
-    """An encoder trained on `sentences` (None where the objective does not train); remembered as the last one."""
+    """An encoder made of `sentences` (None where nothing is fitted on them); remembered as the last one."""
     artefact = train_stage(recipe, context, sentences, processes=processes)
     context.workspace.remember("train", artefact)
     return artefact
@@ -201,7 +201,7 @@ def run_train_last(
 
 
 def run_recipe(recipe: Recipe, context: Context, processes: int = 1) -> Scores:
-    """All stages of a recipe; text is prepared only where the objective trains on it. Raises SettingError."""
+    """All stages of a recipe; text is prepared only where something is fitted on it. Raises SettingError."""
     if recipe.pretrain is not None:
         raise SettingError(f"recipe {recipe.name} is for mlsg starter build", "name another recipe (mlsg show)")
     sentences = run_prepare(recipe, context) if needs_text(recipe) else None
@@ -263,8 +263,9 @@ def explain_last(context: Context) -> Iterator[str]:
 
 
 def needs_text(recipe: Recipe) -> bool:
-    """Whether the recipe's objective trains at all."""
-    return objectives.read(recipe.objective).trains
+    """Whether the recipe trains, or fits a transform, at all."""
+    fits = transforms.read(recipe.transform) is not None or recipe.encoder.pooling == "sif"
+    return fits or objectives.read(recipe.objective).trains
 
 
 def last_sentences(context: Context, lang: str | None = None) -> Artefact:
@@ -294,6 +295,9 @@ def _recipe(name: str, settings: Mapping[str, Any], sections: Collection[str] = 
     chosen = changed_recipe(name, {} if wanted is None else {"objective.name": wanted}).objective["name"]
     names = {section: setting_names(cls) for section, cls in SECTIONS.items()}
     names["objective"] = ["name", *setting_names(objectives.settings_class(chosen))]
+    fitted = settings.get("transform.name", settings.get("transform__name"))
+    fitted = changed_recipe(name, {} if fitted is None else {"transform.name": fitted}).transform.get("name", "none")
+    names["transform"] = ["name", *(setting_names(transforms.settings_class(fitted)) if fitted != "none" else [])]
     asked = {section: found for section, found in names.items() if not sections or section in sections}
     changes = {
         given if given.startswith("pretrain.") and not sections else full_name(given, asked): value
@@ -301,6 +305,7 @@ def _recipe(name: str, settings: Mapping[str, Any], sections: Collection[str] = 
     }
     recipe = changed_recipe(name, changes)
     objectives.read(recipe.objective)
+    transforms.read(recipe.transform)
     suites.suite(recipe.eval.suite)
     return recipe
 

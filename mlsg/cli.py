@@ -146,7 +146,9 @@ def evaluate(
         Option(help="Folder or hub id; default: the one trained last. Given twice: their paired difference too."),
     ] = None,
     seeds: Annotated[str | None, Option(help="Means over encoders like the last one, seeds 1,2,5 or 1-8.")] = None,
-    pooling: Annotated[str | None, Option(help="Of a plain transformers model: cls, mean, max, first_last.")] = None,
+    pooling: Annotated[
+        str | None, Option(help="Of a plain transformers model: cls, mean, max, ... (mlsg show mean).")
+    ] = None,
     prompt: PromptOption = None,
     prompt_name: PromptNameOption = None,
     json: JsonOption = None,

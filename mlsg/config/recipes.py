@@ -1,8 +1,9 @@
 """Recipes: the settings of all stages, one TOML file each, read into frozen dataclasses.
 
 A recipe may `extends = "other"`; changed settings (`--set section.key=value`) come last. The settings of an objective
-belong to its own file in `mlsg/objectives/`, those of pretraining to `mlsg/pretraining/`: the tables `[objective]` and
-`[pretrain]` stay plain here. `mlsg.load_recipe` checks the objective too.
+belong to its own file in `mlsg/objectives/`, those of a transform to `mlsg/transforms/`, those of pretraining to
+`mlsg/pretraining/`: the tables `[objective]`, `[transform]` and `[pretrain]` stay plain here. `mlsg.load_recipe` checks
+objective and transform too.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ COLUMNS: Mapping[Kind, tuple[str, ...]] = {
     "documents": ("text",),
 }
 """The texts of a row of each kind, by the names that their columns have where no others are given."""
-Pooling = Literal["cls", "mean", "max", "first_last"]
+Pooling = Literal["cls", "mean", "max", "first_last", "embedding_last", "last_two", "all_layers", "wk", "sif"]
 
 
 @dataclass(frozen=True)
@@ -94,12 +95,12 @@ class EncoderSettings:
     """How sentence vectors are read off the base; also the anchor of training."""
 
     pooling: Annotated[
-        Literal["auto", Pooling], "over the tokens of one layer (first_last: of two); auto: the base's own, else cls"
+        Literal["auto", Pooling],
+        "cls, mean, max: of one layer; the others: of several, averaged; auto: the base's own, else cls",
     ] = "auto"
     layer: Annotated[int, "0: embeddings, 1..L: that layer, -1: the last", Between(-1, 10_000)] = -1
     prompt: Annotated[str | None, "put before each sentence; not set: the base's own default"] = None
     prompt_name: Annotated[str | None, "the base's own prompt of this name instead"] = None
-    transform: Annotated[Literal["none"], "map fitted on vectors"] = "none"
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ class EvalSettings:
 
 @dataclass(frozen=True)
 class Recipe:
-    """All settings of one run; `objective` and `pretrain` are plain tables."""
+    """All settings of one run; `objective`, `transform` and `pretrain` are plain tables."""
 
     name: str
     summary: str = ""
@@ -124,6 +125,7 @@ class Recipe:
     train: TrainSettings = field(default_factory=TrainSettings)
     objective: Mapping[str, Any] = field(default_factory=lambda: {"name": DEFAULT_OBJECTIVE})
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
+    transform: Mapping[str, Any] = field(default_factory=dict)
     eval: EvalSettings = field(default_factory=EvalSettings)
     pretrain: Mapping[str, Any] | None = None  # only in recipes of `mlsg starter build`
 
@@ -132,7 +134,8 @@ SECTIONS: Mapping[str, type] = {
     "prepare": PrepareSettings, "train": TrainSettings, "encoder": EncoderSettings, "eval": EvalSettings
 }  # fmt: skip
 """The sections whose settings are known here."""
-_KEYS = (*SECTIONS, "objective", "pretrain", "summary")
+_NAMED = ("objective", "transform")  # tables whose settings belong to what their name says
+_KEYS = (*SECTIONS, *_NAMED, "pretrain", "summary")
 
 
 def recipe_names() -> list[str]:
@@ -180,13 +183,13 @@ def _merged_tables(name: str, seen: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _inherited(base: Mapping[str, Any], tables: Mapping[str, Any]) -> dict[str, Any]:
-    """`tables` over `base`, key by key; another objective shares no settings with the one that it replaces."""
+    """`tables` over `base`, key by key; an objective or transform shares no settings with the one that it replaces."""
     merged = {**base, **tables}
     for key, value in tables.items():
         before = base.get(key)
         if isinstance(before, dict) and isinstance(value, dict):
-            name = before.get("name", DEFAULT_OBJECTIVE)
-            if key != "objective" or value.get("name", name) == name:
+            name = before.get("name", DEFAULT_OBJECTIVE if key == "objective" else "none")
+            if key not in _NAMED or value.get("name", name) == name:
                 merged[key] = {**before, **value}
     return merged
 
@@ -203,6 +206,9 @@ def _build(name: str, tables: Mapping[str, Any]) -> Recipe:
         key: read_settings(cls, tables.get(key, {}), f"[{key}] of recipe {name}") for key, cls in SECTIONS.items()
     }
     objective = {"name": DEFAULT_OBJECTIVE, **tables.get("objective", {})}
-    if not isinstance(objective["name"], str):
-        raise SettingError(f"[objective] of recipe {name}: name is not a text", "name an objective")
-    return Recipe(name, tables.get("summary", ""), objective=objective, pretrain=tables.get("pretrain"), **sections)
+    transform = tables.get("transform", {})
+    for key, table in (("objective", objective), ("transform", transform)):
+        if not isinstance(table.get("name", ""), str):
+            raise SettingError(f"[{key}] of recipe {name}: name is not a text", f"name one, as mlsg show {name} lists")
+    plain = {"objective": objective, "transform": transform, "pretrain": tables.get("pretrain")}
+    return Recipe(name, tables.get("summary", ""), **plain, **sections)

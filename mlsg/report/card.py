@@ -60,6 +60,7 @@ def _making(made: Provenance) -> dict[str, str]:
     return {
         "base": f"`{made.base}`" + (f" at revision `{made.base_revision}`" if made.base_revision else ""),
         "objective": f"`{made.objective}`: {_settings(made.objective_settings)}" if made.objective else "not known",
+        **_transform(made),
         "training": _settings(training),
         "pooling": _pooling(made),
         **({"prompt before each sentence": _value(made.prompt)} if made.prompt else {}),
@@ -67,6 +68,12 @@ def _making(made: Provenance) -> dict[str, str]:
         "text": text,
         "licence of the text": made.licence,
     }
+
+
+def _transform(made: Provenance) -> dict[str, str]:
+    settings = {name: value for name, value in made.transform.items() if name != "name"}
+    name = made.transform.get("name")
+    return {"transform": f"`{name}`, fitted on the text{': ' if settings else ''}{_settings(settings)}"} if name else {}
 
 
 def _pooling(made: Provenance) -> str:

@@ -11,16 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from accelerate import Accelerator
 
 from mlsg import console
 from mlsg.cache.files import canonical_json, readable_json, sha256_text, write_atomically
 from mlsg.data.pairs import read_pairs
-from mlsg.errors import DataError
+from mlsg.errors import DataError, SettingError
 from mlsg.model.backbone import Backbone, load_backbone
 from mlsg.model.encoder import Encoder
 from mlsg.model.provenance import provenance_in
 from mlsg.objectives.interface import CacheKey, TrainingContext
+from mlsg.objectives.views import sif_weights
 from mlsg.prepare import stream_sentences, text_sha256
 from mlsg.report.card import card
 from mlsg.train.dev import before_training, dev_probe, sample_probe
@@ -65,6 +67,10 @@ def make_encoder(job: TrainJob, folder: Path, scratch: Path, group: ProcessGroup
         prompts=start.prompts.by_name,
         default_prompt_name=start.prompts.default_name,
     )
+    if start.encoder.pooling == "sif":
+        encoder.word_weights = _word_weights(job, base, start, scratch)
+    if job.transform:
+        encoder = _transformed(encoder, job, start)
     encoder.save(folder, _provenance(job, start))
     facts |= {"prompt": start.prompts.text, "dropped": list(start.dropped)}
     made = provenance_in(folder)
@@ -73,10 +79,36 @@ def make_encoder(job: TrainJob, folder: Path, scratch: Path, group: ProcessGroup
     return facts
 
 
+def _word_weights(job: TrainJob, base: Backbone, start: Start, scratch: Path) -> torch.Tensor:
+    """(vocabulary,) the weight of every token by how often it is in the text."""
+    assert job.sentences is not None
+    kind = job.sentences.facts.get("kind", "sentences")
+    longest = min(job.recipe.train.max_length, base.max_length)
+    text = tokenised(base, stream_sentences(job.sentences), longest, scratch, kind, start.prompts.text)
+    return sif_weights(text.token_counts(base.model.config.vocab_size))
+
+
+def _transformed(encoder: Encoder, job: TrainJob, start: Start) -> Encoder:
+    """The same encoder with the transform after its pooling, fitted on its vectors of the whole text."""
+    assert job.transform is not None
+    assert job.sentences is not None
+    device = Accelerator(mixed_precision="no").device
+    encoder.backbone.to(device)
+    rows = (row.split("\t") for row in stream_sentences(job.sentences))
+    texts = [text for row in rows for text in row]
+    with limits_said("fitting the transform"):
+        vectors = encoder.encode(texts, prompt=start.prompts.text, show_progress_bar=True)
+        fitted = job.transform.fit(torch.from_numpy(vectors), seed_of(job.recipe.train.seed, "transform"))
+    return encoder.followed_by(fitted)
+
+
 def train_base(job: TrainJob, scratch: Path, group: ProcessGroup) -> tuple[Backbone, Run, State]:
     """Load the base and train it, by all processes of a group; the main one writes checkpoints to `scratch`."""
     with group.shared_errors(), limits_said("training"):
         start = start_of(job)
+        if start.encoder.pooling in ("sif", "wk"):
+            problem = f"the pooling {start.encoder.pooling} is for bases as they are, it is not trained under"
+            raise SettingError(problem, "set encoder.pooling=mean, or objective.name=untuned")
         base = load_backbone(job.recipe.train.model, job.base_revision or "main", hub=job.hub)
         run = _prepared(job, start, base, scratch, group)
     where = f"{run.device}" if group.size == 1 else f"{group.size} processes, {run.device.type}"
@@ -101,6 +133,7 @@ def _provenance(job: TrainJob, start: Start) -> dict[str, Any]:
     return {
         "base": {"name": job.base_name, "revision": job.base_revision, "fingerprint": job.base_fingerprint},
         "objective": settings["objective"],
+        **({"transform": settings["transform"]} if job.transform else {}),
         "train": settings["train"],
         "sentences": sentences,
         "prompt": start.prompts.text,

@@ -79,9 +79,7 @@ def test_the_papers_text_makes_1079_steps_the_last_of_8_sentences() -> None:
     assert epoch[0].tolist() == order(1, 0, 17_256)[:16].tolist()
 
 
-@given(
-    blocks=st.lists(st.integers(1, 40), min_size=1, max_size=4), size=st.integers(2, 9), epoch=st.integers(0, 3)
-)
+@given(blocks=st.lists(st.integers(1, 40), min_size=1, max_size=4), size=st.integers(2, 9), epoch=st.integers(0, 3))
 def test_steps_cover_every_row_once_an_epoch_and_a_batch_is_of_one_block(
     blocks: list[int], size: int, epoch: int
 ) -> None:
