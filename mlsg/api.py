@@ -8,7 +8,8 @@
 
 A stage that was run before with the same settings is found in the workspace and not run again. Settings are given by
 their own names, or as `section__name`; `mlsg show zero_shot` lists them. `workspace`, `data_root` and `langs_dir` are
-the options of the command line, with the same defaults. Importing this file does not import torch.
+the options of the command line, with the same defaults. Importing this file imports neither torch nor what evaluation
+needs.
 """
 
 from __future__ import annotations
@@ -27,17 +28,15 @@ from mlsg.config.settings import full_name, setting_names
 from mlsg.context import Context, Paths, open_context, paths_of
 from mlsg.data.sources import AS_NAMED, Reading, pipes_kept
 from mlsg.errors import SettingError
-from mlsg.evaluate import compare, suites
 from mlsg.evaluate import evaluate as evaluate_stage
-from mlsg.evaluate.over_seeds import encoders_of_seeds, over_seeds
+from mlsg.evaluate.suites import check_suite
 from mlsg.prepare import STAGE, stream_sentences
 from mlsg.prepare import prepare as prepare_stage
 from mlsg.train import train as train_stage
 from mlsg.train import train_seeds
 
 if TYPE_CHECKING:
-    from mlsg.evaluate import Scores
-    from mlsg.evaluate.results import Differences, SeedScores
+    from mlsg.evaluate.results import Differences, Scores, SeedScores
     from mlsg.model.encoder import Encoder
 
 
@@ -216,6 +215,8 @@ def run_eval_named(
 
     An unknown language is an error before all else. `reading` as in `run_eval`.
     """
+    from mlsg.evaluate.means import compare
+
     _check_languages(recipe, context)
     named: Sequence[str | Artefact] = encoders or [last_encoder(context)]
     scores = [run_eval(recipe, context, each, **reading) for each in named]
@@ -224,6 +225,8 @@ def run_eval_named(
 
 def run_eval_seeds(recipe: Recipe, context: Context, seeds: Sequence[int]) -> SeedScores:
     """Scores of the encoders that differ from the last one in the seed alone, and their means."""
+    from mlsg.evaluate.over_seeds import encoders_of_seeds, over_seeds
+
     _check_languages(recipe, context)
     encoders = encoders_of_seeds(last_encoder(context), seeds, context.workspace)
     scores = [run_eval(recipe, context, encoder) for encoder in encoders]
@@ -295,7 +298,7 @@ def _recipe(name: str, settings: Mapping[str, Any], sections: Collection[str] = 
     }
     recipe = changed_recipe(name, changes)
     objectives.read(recipe.objective)
-    suites.suite(recipe.eval.suite)
+    check_suite(recipe.eval.suite)
     return recipe
 
 
