@@ -8,8 +8,7 @@
 
 A stage that was run before with the same settings is found in the workspace and not run again. Settings are given by
 their own names, or as `section__name`; `mlsg show zero_shot` lists them. `workspace`, `data_root` and `langs_dir` are
-the options of the command line, with the same defaults. Importing this file imports neither torch nor what evaluation
-needs.
+the options of the command line, with the same defaults. Importing this file does not import torch.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from mlsg.context import Context, Paths, open_context, paths_of
 from mlsg.data.sources import AS_NAMED, Reading, pipes_kept
 from mlsg.errors import SettingError
 from mlsg.evaluate import evaluate as evaluate_stage
-from mlsg.evaluate.suites import check_suite
+from mlsg.evaluate.suites import suite
 from mlsg.prepare import STAGE, stream_sentences
 from mlsg.prepare import prepare as prepare_stage
 from mlsg.train import train as train_stage
@@ -298,7 +297,7 @@ def _recipe(name: str, settings: Mapping[str, Any], sections: Collection[str] = 
     }
     recipe = changed_recipe(name, changes)
     objectives.read(recipe.objective)
-    check_suite(recipe.eval.suite)
+    suite(recipe.eval.suite)
     return recipe
 
 

@@ -12,8 +12,7 @@ _OF_VECTORS = ("torch", "transformers", "tokenizers", "numpy")
 
 def versions() -> dict[str, str]:
     """Of Python and of the packages that a result may depend on."""
-    installed = {name: found for name in _PACKAGES if (found := _version(name))}
-    return {"python": platform.python_version(), **installed}
+    return {"python": platform.python_version(), **{name: v for name in _PACKAGES if (v := _version(name))}}
 
 
 def vector_versions() -> dict[str, str]:
@@ -24,7 +23,4 @@ def vector_versions() -> dict[str, str]:
 @cache  # looking for a package's files takes milliseconds
 def _version(name: str) -> str:
     """Of a package; an empty text for one that is not installed."""
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return ""
+    return next((found.version for found in metadata.distributions(name=name)), "")
