@@ -15,9 +15,8 @@ from mlsg.api import needs_text, run_eval, run_prepare, run_train
 from mlsg.config.catalog import Catalog, Language, PairSet
 from mlsg.config.recipes import load_recipe
 from mlsg.context import Context
-from mlsg.evaluate import Scores
 from mlsg.evaluate.cosines import SetCosines, read_cosines
-from mlsg.evaluate.results import SetScore
+from mlsg.evaluate.results import Scores, SetScore
 from mlsg.evaluate.statistics import Resampled, mean, mean_difference, resampled
 from mlsg.model.encoder import Encoder
 from mlsg.report.tables import points, span

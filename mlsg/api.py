@@ -27,9 +27,8 @@ from mlsg.config.settings import full_name, setting_names
 from mlsg.context import Context, Paths, open_context, paths_of
 from mlsg.data.sources import AS_NAMED, Columns, Reading, pipes_kept
 from mlsg.errors import SettingError
-from mlsg.evaluate import compare, suites
 from mlsg.evaluate import evaluate as evaluate_stage
-from mlsg.evaluate.over_seeds import encoders_of_seeds, over_seeds
+from mlsg.evaluate.suites import suite
 from mlsg.join import joined, languages_of
 from mlsg.prepare import STAGE, stream_sentences
 from mlsg.prepare import prepare as prepare_stage
@@ -37,8 +36,7 @@ from mlsg.train import train as train_stage
 from mlsg.train import train_seeds
 
 if TYPE_CHECKING:
-    from mlsg.evaluate import Scores
-    from mlsg.evaluate.results import Differences, SeedScores
+    from mlsg.evaluate.results import Differences, Scores, SeedScores
     from mlsg.model.encoder import Encoder
 
 
@@ -222,6 +220,8 @@ def run_eval_named(
 
     An unknown language is an error before all else. `reading` as in `run_eval`.
     """
+    from mlsg.evaluate.means import compare
+
     _check_languages(recipe, context)
     named: Sequence[str | Artefact] = encoders or [last_encoder(context)]
     scores = [run_eval(recipe, context, each, **reading) for each in named]
@@ -230,6 +230,8 @@ def run_eval_named(
 
 def run_eval_seeds(recipe: Recipe, context: Context, seeds: Sequence[int]) -> SeedScores:
     """Scores of the encoders that differ from the last one in the seed alone, and their means."""
+    from mlsg.evaluate.over_seeds import encoders_of_seeds, over_seeds
+
     _check_languages(recipe, context)
     encoders = encoders_of_seeds(last_encoder(context), seeds, context.workspace)
     scores = [run_eval(recipe, context, encoder) for encoder in encoders]
@@ -306,7 +308,7 @@ def _recipe(name: str, settings: Mapping[str, Any], sections: Collection[str] = 
     recipe = changed_recipe(name, changes)
     objectives.read(recipe.objective)
     transforms.read(recipe.transform)
-    suites.suite(recipe.eval.suite)
+    suite(recipe.eval.suite)
     return recipe
 
 

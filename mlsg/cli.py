@@ -311,8 +311,7 @@ def main() -> None:
     # Waiting threads sleep instead of spinning: on a machine that others use too, spinning made training several times
     # slower. OpenMP reads this when torch is first imported, which is after this line.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # Libraries and texts are hundreds of thousands of objects that stay: looking through them less often saves a tenth
-    # of a short command's time.
+    # Looking through all objects, most of which stay, less often saves a tenth of a short command's time.
     set_threshold(100_000, 20, 20)
     if "WORLD_SIZE" in os.environ:  # a launcher's doing
         silence_all_but_first()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import platform
+from functools import cache
 from importlib import metadata
 
 _PACKAGES = ("mlsg", "torch", "transformers", "tokenizers", "datasets", "numpy", "scipy", "accelerate", "sentencex")
@@ -12,14 +12,15 @@ _OF_VECTORS = ("torch", "transformers", "tokenizers", "numpy")
 
 def versions() -> dict[str, str]:
     """Of Python and of the packages that a result may depend on."""
-    found = {"python": platform.python_version()}
-    for name in _PACKAGES:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
+    return {"python": platform.python_version(), **{name: v for name in _PACKAGES if (v := _version(name))}}
 
 
 def vector_versions() -> dict[str, str]:
     """Of the packages that can change the bits of vectors and cosines: part of the key of whatever keeps them."""
-    found = versions()
-    return {name: found.get(name, "") for name in _OF_VECTORS}
+    return {name: _version(name) for name in _OF_VECTORS}
+
+
+@cache  # looking for a package's files takes milliseconds
+def _version(name: str) -> str:
+    """Of a package; an empty text for one that is not installed."""
+    return next((found.version for found in metadata.distributions(name=name)), "")

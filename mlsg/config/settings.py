@@ -59,7 +59,6 @@ _SAME_MEANING: Mapping[str, str] = {
 
 _MEANT = {word: name for name, words in _SAME_MEANING.items() for word in words.split()}
 
-
 _LONGEST = 4096  # characters of a text, entries of a list or a table
 _MOST_SEEDS = 1000
 _SHOWN = 60  # characters of a wrong value in a message

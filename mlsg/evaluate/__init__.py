@@ -1,19 +1,17 @@
 """Evaluation: scores of an encoder on the pair sets of languages that its training never saw.
 
-Importing this package, and asking for scores that exist already, imports neither torch nor transformers.
+Importing this package imports nothing else; asking for scores that exist already, neither torch nor transformers.
 """
 
 from __future__ import annotations
 
-from mlsg.cache.artefact import Artefact
-from mlsg.config.recipes import EvalSettings
-from mlsg.context import Context
-from mlsg.evaluate.encoder_ref import resolve_encoder
-from mlsg.evaluate.means import compare
-from mlsg.evaluate.results import Scores
-from mlsg.evaluate.suites import suite
+from typing import TYPE_CHECKING
 
-__all__ = ["Scores", "compare", "evaluate"]
+if TYPE_CHECKING:
+    from mlsg.cache.artefact import Artefact
+    from mlsg.config.recipes import EvalSettings
+    from mlsg.context import Context
+    from mlsg.evaluate.results import Scores
 
 
 def evaluate(
@@ -30,6 +28,9 @@ def evaluate(
     Raises SettingError for an unknown suite, language, pooling or prompt, ModelError and DataError for what cannot be
     read, HubUnreachableError when no set at all, or not the encoder, is available.
     """
+    from mlsg.evaluate.encoder_ref import resolve_encoder
+    from mlsg.evaluate.suites import suite
+
     run = suite(settings.suite)
     ref = resolve_encoder(encoder, pooling, context.workspace, context.hub, prompt, prompt_name)
     return run(ref, settings, context)

@@ -74,8 +74,7 @@ class Encoder:
     `layer` is 0..L. `prompts` are texts by name, put before each sentence on demand, or always where
     `default_prompt_name` is one of them; without `include_prompt` their tokens are attended to and not pooled.
     `truncate_dim` keeps the first so many numbers of a vector; `word_weights` (vocabulary,) are those of pooling sif.
-    `provenance` is what mlsg.json says of where the encoder comes from, `source` the folder or hub id that it was loaded
-    from.
+    `provenance` is what mlsg.json says of where the encoder comes from, `source` the folder or hub id that was loaded.
     """
 
     def __init__(

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -35,17 +36,18 @@ class Flow(nn.Module):
 
     def forward(self, vectors: Tensor) -> Tensor:
         """(b, d) -> (b, d)."""
-        return self.with_log_determinant(vectors)[0]
+        found, _ = self.with_log_determinant(vectors)
+        return found
 
     def with_log_determinant(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """(b, d) -> the same as `forward`, and (b,) the logarithm of the Jacobian's determinant's absolute value."""
         rest, apart, total = vectors, [], vectors.new_zeros(len(vectors))
-        for number, step in enumerate(self.steps):
-            rest, log_determinant = step(rest)
-            total = total + log_determinant
-            level, last = divmod(number + 1, self.depth)
-            if not last and level <= len(self.splits):
-                rest, half, log_determinant = self.splits[level - 1](rest)
+        for steps, split in self._by_level():
+            for step in steps:
+                rest, log_determinant = step(rest)
+                total = total + log_determinant
+            if split is not None:
+                rest, half, log_determinant = split(rest)
                 total = total + log_determinant
                 apart.append(half)
         return torch.cat([*apart, rest], dim=1), total
@@ -53,31 +55,39 @@ class Flow(nn.Module):
     @torch.no_grad()
     def inverse(self, given: Tensor) -> Tensor:
         """(b, d) -> (b, d): what `forward` gave it for."""
-        sizes = [split.size for split in self.splits]
+        by_level = self._by_level()
+        sizes = [split.size for _, split in by_level if split is not None]
         *apart, rest = given.split([*sizes, given.shape[1] - sum(sizes)], dim=1)
-        for number in reversed(range(len(self.steps))):
-            level, last = divmod(number + 1, self.depth)
-            if not last and level <= len(self.splits):
-                rest = self.splits[level - 1].inverse(rest, apart[level - 1])
-            rest = self.steps[number].inverse(rest)
+        for steps, split in reversed(by_level):
+            if split is not None:
+                rest = split.inverse(rest, apart.pop())
+            for step in reversed(steps):
+                rest = step.inverse(rest)
         return rest
 
     def bits_per_dimension(self, vectors: Tensor) -> Tensor:
         """The mean negative log-likelihood under a standard normal, in bits for each dimension: a scalar."""
         given, log_determinant = self.with_log_determinant(vectors)
         log_density = -(0.5 * given.square() + _LOG_SQRT_2PI).sum(1)
-        return -(log_density + log_determinant).mean() / (math.log(2) * self.dimension)
+        bits: Tensor = -(log_density + log_determinant).mean() / (math.log(2) * self.dimension)
+        return bits
 
     @torch.no_grad()
     def start_from(self, vectors: Tensor) -> None:
         """Set scales and shifts so that these vectors leave each of them with mean 0 and variance 1 (section 3.1)."""
         rest = vectors
-        for number, step in enumerate(self.steps):
-            step.start_from(rest)
-            rest, _ = step(rest)
-            level, last = divmod(number + 1, self.depth)
-            if not last and level <= len(self.splits):
-                rest, _, _ = self.splits[level - 1](rest)
+        for steps, split in self._by_level():
+            for step in steps:
+                step.start_from(rest)
+                rest, _ = step(rest)
+            if split is not None:
+                rest, _, _ = split(rest)
+
+    def _by_level(self) -> list[tuple[list[_Step], _Apart | None]]:
+        """The steps of each level, and what sets a half apart after them; after the last level there is none."""
+        steps, splits = cast("list[_Step]", list(self.steps)), cast("list[_Apart | None]", list(self.splits))
+        levels = [steps[first : first + self.depth] for first in range(0, len(steps), self.depth)]
+        return list(zip(levels, [*splits, None], strict=True))
 
 
 class _Step(nn.Module):
@@ -102,7 +112,8 @@ class _Step(nn.Module):
         left, right = x[:, : self.kept], x[:, self.kept :]
         x = torch.cat([left, right - self.coupling(left)], dim=1)
         x = torch.linalg.solve(self.matrix, x, left=False)
-        return x * (-self.log_scale).exp() - self.shift
+        back: Tensor = x * (-self.log_scale).exp() - self.shift
+        return back
 
     def start_from(self, x: Tensor) -> None:
         self.shift.copy_(-x.mean(0))

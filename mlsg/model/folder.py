@@ -189,8 +189,8 @@ def write_layout(
         if modes != [name for name in LEGACY_MODES.values() if name in modes]:  # in an order that no switches can say
             switches = {"pooling_mode": modes}
         left_out = {} if layout.include_prompt else {"include_prompt": False}
-        settings = {"word_embedding_dimension": dimension, **switches, **left_out}
-        write_json(folder / paths[pooling] / "config.json", settings)
+        width = {"word_embedding_dimension": dimension}
+        write_json(folder / paths[pooling] / "config.json", {**width, **switches, **left_out})
     found = {str(number): folder / path for number, path in enumerate(paths[pooling + 1 :])}
     return {**found, before: folder / paths[1]} if before else found
 
@@ -266,9 +266,9 @@ def _layer_mean(base: Path, where: Path) -> str:
         weights = load_file(path := where / "model.safetensors")["layer_weights"]
     except (OSError, KeyError, TypeError, SafetensorError) as error:
         raise ModelError(f"{path} cannot be read ({error})", _AGAIN) from error
-    layers, start = config.get("num_hidden_layers", config.get("n_layers")), settings.get("layer_start")
+    layers, start = config.get("num_hidden_layers", config.get("n_layers")) or 0, settings.get("layer_start", 1)
     heard = config.get("output_hidden_states") is True
-    whole = layers and start is not None and weights.shape == (layers + 1 - start,)
+    whole = layers > 0 and weights.shape == (layers + 1 - start,)
     if heard and whole and settings.get("num_hidden_layers") == layers:
         chosen = tuple(int(each) + start for each in weights.nonzero()[0])
         values = {float(weights[each - start]) for each in chosen}

@@ -13,11 +13,13 @@ are the same numbers. As in their code, the window of the second layer lacks the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from mlsg.model.fast.packing import Packed
+if TYPE_CHECKING:
+    from mlsg.model.fast.packing import Packed
 
 _START, _LEAST_LAYERS, _WINDOW = 4, 3, 2
 _TINY = 1e-12
@@ -52,8 +54,8 @@ def layer_weights(products: Tensor) -> Tensor:
         alignment = (with_layer / lengths[:, window]).mean(1) / projected
         alignments.append(1 / (alignment * (len(window) + 1) * 2))
         novelties.append((lengths[:, k].square() - projected.square()).clamp(min=0).sqrt() / lengths[:, k])
-    alpha = sum(each / each.sum(1, keepdim=True) for each in (torch.stack(alignments, 1), torch.stack(novelties, 1)))
-    assert isinstance(alpha, Tensor)
+    aligned, new = torch.stack(alignments, 1), torch.stack(novelties, 1)
+    alpha = aligned / aligned.sum(1, keepdim=True) + new / new.sum(1, keepdim=True).clamp(min=_TINY)
     return alpha / alpha.sum(1, keepdim=True)
 
 

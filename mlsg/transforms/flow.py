@@ -44,11 +44,11 @@ class Settings:
 
     def fit(self, vectors: Tensor, seed: int) -> AfterPooling:
         """The network, trained on the vectors in an order drawn from `seed`. Raises as `TransformSettings.fit` does."""
+        import numpy as np
         import torch
 
         from mlsg import console
         from mlsg.model.flow import Flow
-        from mlsg.train.schedule import order
 
         if len(vectors) < self.batch_size:
             raise DataError(
@@ -58,8 +58,8 @@ class Settings:
         optimiser = torch.optim.Adam(flow.parameters(), lr=self.learning_rate)
         with console.progress("flow", self.epochs * len(vectors), "vectors") as bar:
             for epoch in range(self.epochs):
-                turns = torch.from_numpy(order(seed, epoch, len(vectors)))
-                for number, rows in enumerate(turns.split(self.batch_size)):
+                turns = np.argsort(np.random.PCG64([seed, epoch]).random_raw(len(vectors)), kind="stable")
+                for number, rows in enumerate(torch.from_numpy(turns).split(self.batch_size)):
                     batch = vectors[rows]
                     if epoch == number == 0:
                         flow.start_from(batch)

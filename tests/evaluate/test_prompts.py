@@ -18,8 +18,9 @@ from mlsg.cache.workspace import Workspace
 from mlsg.config.catalog import Catalog
 from mlsg.config.recipes import EvalSettings, load_recipe
 from mlsg.errors import SettingError
-from mlsg.evaluate import Scores, evaluate
+from mlsg.evaluate import evaluate
 from mlsg.evaluate.cosines import read_cosines
+from mlsg.evaluate.results import Scores
 from mlsg.report.output import print_scores
 from tests.contexts import context_of
 from tests.evaluate.small_sets import pairs, small_catalog

@@ -6,12 +6,12 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from mlsg.cache import versions
 from mlsg.cache.files import sha256_file
 from mlsg.cache.workspace import Workspace
 from mlsg.config.catalog import Catalog
@@ -123,8 +123,8 @@ def test_vectors_and_scores_of_other_versions_are_not_used(
     counts = count_encoded(monkeypatch)
     run(base, tmp_path, catalog)
     assert counts == []
-    installed = metadata.version
-    monkeypatch.setattr(metadata, "version", lambda name: "0.0.1" if name == library else installed(name))
+    installed = versions._version
+    monkeypatch.setattr(versions, "_version", lambda name: "0.0.1" if name == library else installed(name))
     run(base, tmp_path, catalog)
     assert len(counts) == 1
     assert len(Workspace(tmp_path).artefacts("scores")) == 2

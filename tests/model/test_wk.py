@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def written(states: list[Tensor], start: int, length: int) -> Tensor:
     variances = []
     for token in range(kept):
         own = layers[:, token]
-        cosines = [float(torch.cosine_similarity(a, b, dim=0)) for a, b in zip(own, own[1:], strict=False)]
+        cosines = [float(torch.cosine_similarity(a, b, dim=0)) for a, b in itertools.pairwise(own)]
         mean = math.fsum(cosines) / len(cosines)
         variances.append(math.fsum((each - mean) ** 2 for each in cosines) / (len(cosines) - 1))
     tokens = torch.stack([written_token(layers[:, token]) for token in range(kept)])

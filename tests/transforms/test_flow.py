@@ -76,7 +76,7 @@ def test_fitting_makes_the_text_more_likely_and_is_the_same_for_a_seed() -> None
 def test_a_flow_on_fewer_vectors_than_a_batch_is_refused() -> None:
     chosen = transforms.read({"name": "flow"})
     assert chosen is not None
-    with pytest.raises(DataError, match="transform.batch_size = 32"):
+    with pytest.raises(DataError, match=r"transform.batch_size = 32"):
         chosen.fit(torch.zeros(31, 8), 1)
 
 

@@ -1,4 +1,4 @@
-"""Linear transforms against scikit-learn, their definitions in float64, and what they do to the text they are fitted on."""
+"""Linear transforms against scikit-learn and their definitions, and what they do to the text they are fitted on."""
 
 from __future__ import annotations
 

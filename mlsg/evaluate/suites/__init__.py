@@ -25,8 +25,7 @@ _SUITES: Mapping[str, str] = {
 
 
 def suite(name: str) -> Suite:
-    """The function that evaluates an encoder. Raises SettingError for an unknown name."""
+    """The function that evaluates an encoder, imported when it is called. Raises SettingError for an unknown name."""
     if name not in _SUITES:
         raise SettingError(f'unknown suite "{name}" in eval.suite', nearest(name, _SUITES))
-    found: Suite = import_module(_SUITES[name]).evaluate
-    return found
+    return lambda encoder, settings, context: import_module(_SUITES[name]).evaluate(encoder, settings, context)

@@ -22,9 +22,11 @@ from mlsg.config.catalog import Catalog, load_catalog
 from mlsg.config.recipes import EvalSettings
 from mlsg.data.pairs import GradedPairs, LocatedSet, read_pairs
 from mlsg.errors import HubUnreachableError, ModelError, SettingError
-from mlsg.evaluate import Scores, compare, evaluate
+from mlsg.evaluate import evaluate
 from mlsg.evaluate.cosines import cosines, read_cosines
 from mlsg.evaluate.encoder_ref import EncoderRef
+from mlsg.evaluate.means import compare
+from mlsg.evaluate.results import Scores
 from mlsg.evaluate.statistics import resampled
 from mlsg.hub import Hub
 from mlsg.model.source import fingerprint_model
