@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlsg import objectives, transforms
+from mlsg import console, objectives, transforms
 from mlsg.cache.artefact import Artefact
 from mlsg.cache.explain import DryRunWorkspace, NotBuiltError, explain_built, explain_missing
 from mlsg.cache.verify import verified, verified_in
@@ -36,6 +36,7 @@ from mlsg.train import train as train_stage
 from mlsg.train import train_seeds
 
 if TYPE_CHECKING:
+    from mlsg.evaluate.methods import Comparison, Method
     from mlsg.evaluate.results import Differences, Scores, SeedScores
     from mlsg.model.encoder import Encoder
 
@@ -206,6 +207,59 @@ def run_recipe(recipe: Recipe, context: Context, processes: int = 1) -> Scores:
     return run_eval(recipe, context, run_train(recipe, context, sentences, processes))
 
 
+def run_methods(
+    recipes: Sequence[Recipe],
+    context: Context,
+    seeds: Sequence[int] = (),
+    *,
+    jobs: int = 1,
+    processes: int = 1,
+    against: str | None = None,
+) -> Comparison:
+    """All stages of several recipes, an encoder for each of `seeds` (none: the recipe's own), and their comparison.
+
+    What recipes share (text, views, vectors of the base) is made once. Raises SettingError.
+    """
+    from mlsg.evaluate.methods import compare_methods
+
+    if jobs > 1 and not seeds:
+        raise SettingError("--jobs without --seeds", "name the seeds, as 1,2,5 or 1-8")
+    names = [recipe.name for recipe in recipes]
+    if len(set(names)) < len(names):
+        raise SettingError(f"two recipes of one name: {', '.join(names)}", "name each recipe once")
+    methods = [_method(recipe, context, seeds, jobs, processes) for recipe in recipes]
+    return compare_methods(methods, against or methods[0].name)
+
+
+def compare_made(
+    recipes: Sequence[Recipe], context: Context, seeds: Sequence[int] = (), *, against: str | None = None
+) -> Comparison:
+    """The comparison of recipes that were run before. Raises SettingError for one that was not."""
+    dry = replace(context, workspace=DryRunWorkspace(context.workspace.root))
+    try:
+        return run_methods(recipes, dry, seeds, against=against)
+    except NotBuiltError as missing:
+        named = " ".join(recipe.name for recipe in recipes)
+        problem = f"not made yet: {missing.request.stage} of {missing.request.name}"
+        raise SettingError(problem, f"run: mlsg run {named}, with the same options") from None
+
+
+def _method(recipe: Recipe, context: Context, seeds: Sequence[int], jobs: int, processes: int) -> Method:
+    from mlsg.evaluate.methods import Method
+
+    if recipe.pretrain is not None:
+        raise SettingError(f"recipe {recipe.name} is for mlsg starter build", "name another recipe (mlsg show)")
+    console.note(f"method {recipe.name}")
+    sentences = run_prepare(recipe, context) if needs_text(recipe) else None
+    if seeds and draws(recipe):
+        encoders = train_seeds(recipe, context, sentences, seeds, processes=processes, jobs=jobs)
+    else:
+        encoders = [run_train(recipe, context, sentences, processes)]
+    scores = [run_eval(recipe, context, encoder) for encoder in encoders]
+    seconds = sum(encoder.seconds for encoder in encoders) / len(encoders)
+    return Method(recipe.name, scores, seconds)
+
+
 def run_eval(recipe: Recipe, context: Context, encoder: str | Artefact, **reading: str | None) -> Scores:
     """Scores of one encoder, remembered as the last ones; `reading` are its pooling, prompt and prompt_name."""
     scores = evaluate_stage(encoder, recipe.eval, context, **reading)
@@ -268,6 +322,12 @@ def needs_text(recipe: Recipe) -> bool:
     """Whether the recipe trains, or fits a transform, at all."""
     fits = transforms.read(recipe.transform) is not None or recipe.encoder.pooling == "sif"
     return fits or objectives.read(recipe.objective).trains
+
+
+def draws(recipe: Recipe) -> bool:
+    """Whether the seed changes the encoder."""
+    transform = transforms.read(recipe.transform)
+    return objectives.read(recipe.objective).trains or (transform is not None and transform.draws)
 
 
 def last_sentences(context: Context, lang: str | None = None) -> Artefact:

@@ -42,6 +42,9 @@ JsonOption = Annotated[str | None, Option(help="Write the scores as JSON to a fi
 MarkdownOption = Annotated[str | None, Option(help="Write the table as Markdown to a file, or -.")]
 PromptOption = Annotated[str | None, Option(help='Put before each sentence, as "query: "; "": nothing.')]
 PromptNameOption = Annotated[str | None, Option(help="A prompt that the model itself declares, by its name.")]
+AgainstOption = Annotated[
+    str | None, Option(help="The row that others are compared with; default: the first one.", show_default=False)
+]
 ProcessesOption = Annotated[int, Option(min=1, help="Train on this many processes of this host, on GPUs one each.")]
 
 
@@ -175,7 +178,10 @@ def evaluate(
 
 @app.command()
 def run(
-    name: Annotated[str, Argument(help="Recipe, or the path of your own TOML.")],
+    names: Annotated[list[str], Argument(help="Recipes, or paths of your own TOMLs; several are compared.")],
+    seeds: Annotated[str | None, Option(help="An encoder for each of several seeds: 1,2,5 or 1-8.")] = None,
+    jobs: Annotated[int, Option(min=1, help="With --seeds: this many trainings at a time.")] = 1,
+    against: AgainstOption = None,
     json: JsonOption = None,
     markdown: MarkdownOption = None,
     processes: ProcessesOption = 1,
@@ -184,18 +190,43 @@ def run(
     langs_dir: LangsDirOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
 ) -> None:
-    """All stages of a recipe."""
-    from mlsg.api import run_recipe
-    from mlsg.report.output import print_scores
+    """All stages of a recipe, or of several, which are then compared."""
+    from mlsg.api import run_methods, run_recipe
+    from mlsg.report.output import print_comparison, print_scores
 
-    context = _context(workspace, langs_dir, data_root)
-    print_scores([run_recipe(_recipe(name, set_), context, processes)], json=json, markdown=markdown)
+    context, recipes = _context(workspace, langs_dir, data_root), [_recipe(name, set_) for name in names]
+    if len(recipes) == 1 and seeds is None:
+        print_scores([run_recipe(recipes[0], context, processes)], json=json, markdown=markdown)
+        return
+    found = run_methods(recipes, context, _seeds(seeds), jobs=jobs, processes=processes, against=against)
+    print_comparison(found, json=json, markdown=markdown)
+
+
+@app.command()
+def compare(
+    names: Annotated[list[str], Argument(help="Recipes, or paths of your own TOMLs, that were run before.")],
+    seeds: Annotated[str | None, Option(help="The seeds that were run: 1,2,5 or 1-8.")] = None,
+    against: AgainstOption = None,
+    json: JsonOption = None,
+    markdown: MarkdownOption = None,
+    set_: SetOption = None,
+    data_root: DataRootOption = None,
+    langs_dir: LangsDirOption = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+) -> None:
+    """Methods by languages: means over seeds, and paired differences from one of them."""
+    from mlsg.api import compare_made
+    from mlsg.report.output import print_comparison
+
+    context, recipes = _context(workspace, langs_dir, data_root), [_recipe(name, set_) for name in names]
+    found = compare_made(recipes, context, _seeds(seeds), against=against)
+    print_comparison(found, json=json, markdown=markdown)
 
 
 @app.command()
 def quickstart(workspace: WorkspaceOption = DEFAULT_WORKSPACE) -> None:
     """The whole job on what travels inside mlsg; no network."""
-    run("quickstart", workspace=workspace)
+    run(["quickstart"], workspace=workspace)
 
 
 @app.command()

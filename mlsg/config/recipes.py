@@ -108,6 +108,9 @@ class EvalSettings:
     """Settings of `mlsg eval`."""
 
     langs: Annotated[tuple[str, ...], "languages to evaluate"] = ("en", "es", "ar", "tr")
+    sets: Annotated[
+        tuple[str, ...], "only these of the languages' sets, by name; primary: each language's first; empty: all"
+    ] = ()
     family: Annotated[str, "only sets of this family; empty: each language's public sets"] = ""
     suite: Annotated[str, "what is measured"] = "sts"
     resamples: Annotated[int, "bootstrap resamples of pairs", Between(100, 10**6)] = 1000

@@ -63,7 +63,8 @@ class Flow(nn.Module):
                 rest = split.inverse(rest, apart.pop())
             for step in reversed(steps):
                 rest = step.inverse(rest)
-        return rest
+        found: Tensor = rest
+        return found
 
     def bits_per_dimension(self, vectors: Tensor) -> Tensor:
         """The mean negative log-likelihood under a standard normal, in bits for each dimension: a scalar."""

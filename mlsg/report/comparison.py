@@ -1,0 +1,50 @@
+"""The table of several methods: one row each, a column a language, their mean and its difference from one of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mlsg.report.drawing import Grid
+from mlsg.report.tables import BASELINES, points, span
+
+if TYPE_CHECKING:
+    from mlsg.evaluate.methods import Comparison, Row
+
+
+def comparison_grid(found: Comparison) -> Grid:
+    """Spearman x 100 of every method; words counted have neither interval nor difference."""
+    columns = ("method", "seeds", *found.languages, "mean", "spread", "cross")
+    numbers = (*columns[1:], f"minus\n{found.against}", "95%\ninterval", "p", "seconds")
+    title = "Spearman x 100 on one primary set a language, means over seeds"
+    return Grid(
+        title, ("method", *numbers), tuple(_row(each, found) for each in found.rows), numbers, folding=("method",)
+    )
+
+
+def comparison_legend(found: Comparison) -> list[str]:
+    """What the columns are."""
+    lines = [
+        f"Primary sets: {', '.join(found.languages.values())}",
+        "spread: standard deviation of the mean over seeds; seconds: of making an encoder, its text not counted",
+        f"minus {found.against}: paired bootstrap over pairs; p: two-sided, after Holm's correction over all rows",
+    ]
+    if found.crosslingual:
+        lines.insert(1, f"cross: mean of {', '.join(found.crosslingual)}")
+    return lines
+
+
+def _row(each: Row, found: Comparison) -> tuple[str, ...]:
+    p = "-" if each.p is None else f"{each.p:.3f}" if each.p >= 0.001 else "<0.001"
+    seconds = "-" if each.seconds is None else f"{each.seconds:.0f}"
+    return (
+        BASELINES.get(each.name, each.name),
+        str(each.seeds or "-"),
+        *(points(each.by_language[code]) for code in found.languages),
+        points(each.mean),
+        points(each.spread),
+        points(each.crosslingual),
+        points(each.difference),
+        span(each.difference_interval),
+        p,
+        seconds,
+    )
