@@ -50,6 +50,15 @@ class Tokens:
         flat = self.flat[np.repeat(starts - ends[:-1], lengths) + np.arange(ends[-1])]
         return Tokens(flat, ends, self.truncated[chosen], self.padding, self.prompt)
 
+    def cut(self, longest: int) -> Tokens:
+        """The beginnings of sentences, without the special tokens at the ends of long ones."""
+        if not (self.lengths > longest).any():
+            return self
+        lengths = self.lengths.clip(max=longest)
+        ends = np.concatenate([[0], np.cumsum(lengths)])
+        flat = self.flat[np.repeat(self.starts[:-1] - ends[:-1], lengths) + np.arange(ends[-1])]
+        return Tokens(flat, ends, self.truncated | (self.lengths > longest), self.padding, self.prompt)
+
     def occurrences(self, token: int | None) -> NDArray[np.int64]:
         """(n,): how often a token occurs in each sentence; zeros for a token that the tokenizer does not have."""
         if token is None:

@@ -154,7 +154,7 @@ def _prepared(job: TrainJob, start: Start, base: Backbone, scratch: Path, group:
         short = f", {len(kept) - len(text)} others have fewer than {least} tokens" if least else ""
         raise DataError(f"{len(text)} {kind} to train on{short}", "prepare at least two that are long enough")
     if job.dev is None:
-        probe = sample_probe(text, settings.seed, group)
+        probe = sample_probe(TokenisedText(text.column(0).tokens.cut(longest)), settings.seed, group)
     else:
         pairs = read_pairs(job.dev, job.hub)
         if len(set(pairs.scores)) < 2:

@@ -7,7 +7,8 @@ first `dimension` are kept. Equal to PCA whitening in scikit-learn.
 When to use it: on text of all the languages that will be asked for. On English alone it can hurt the others.
 
 Additions of mlsg, off by default: `shrinkage` mixes the mean variance into all variances, which bounds how much a
-direction of little variance is blown up; `power` below 1 whitens in part.
+direction of little variance is blown up; `power` below 1 whitens in part. A direction without any variance, of which a
+last LayerNorm leaves one, becomes 0 and is not blown up.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ class Settings:
 
     def fit(self, vectors: Tensor, seed: int) -> AfterPooling:
         """Fit x -> (x - mean) W, W being (d, dimension). Raises as `TransformSettings.fit` does, and SettingError."""
+        import torch
+
         from mlsg.transforms.moments import dense, mean_and_covariance, principal_axes
 
         count, width = vectors.shape
@@ -51,8 +54,9 @@ class Settings:
         kept = self.dimension or width
         mean, covariance = mean_and_covariance(vectors)
         variances, axes = principal_axes(covariance)
-        if self.power and not self.shrinkage and not variances[kept - 1] > _LEAST * variances[0]:
-            problem = f"whitening of {kept} dimensions on {count} sentences, which vary in fewer"
+        if self.power and not self.shrinkage and kept > count - 1:
+            problem = f"whitening of {kept} dimensions on {count} sentences"
             raise DataError(problem, "prepare more text, set transform.shrinkage=0.1, or a smaller transform.dimension")
         shrunk = (1 - self.shrinkage) * variances + self.shrinkage * variances.mean()
-        return dense((axes * shrunk ** (-self.power / 2))[:, :kept], mean)
+        scales = torch.where(shrunk > _LEAST * shrunk[0], shrunk ** (-self.power / 2), 0.0)
+        return dense((axes * scales)[:, :kept], mean)

@@ -71,6 +71,12 @@ def test_whitening_on_fewer_vectors_than_dimensions_is_refused_without_shrinkage
     assert np.isfinite(fitted(vectors, name="whitening", dimension=7)).all()
 
 
+def test_a_direction_without_variance_becomes_0_and_is_not_blown_up() -> None:
+    vectors = torch.nn.functional.layer_norm(drawn(400, 12), (12,))
+    found = fitted(vectors, name="whitening")
+    np.testing.assert_allclose(np.cov(found.T).diagonal(), [*[1.0] * 11, 0.0], atol=1e-3)
+
+
 def test_the_same_vectors_have_the_same_whitening_in_any_order() -> None:
     vectors = drawn(200, 6)
     settings = transforms.read({"name": "whitening"})
