@@ -37,6 +37,7 @@ from mlsg.train import train_seeds
 
 if TYPE_CHECKING:
     from mlsg.evaluate.methods import Comparison, Method
+    from mlsg.evaluate.probe import Probe
     from mlsg.evaluate.results import Differences, Scores, SeedScores
     from mlsg.model.encoder import Encoder
 
@@ -205,6 +206,14 @@ def run_recipe(recipe: Recipe, context: Context, processes: int = 1) -> Scores:
         raise SettingError(f"recipe {recipe.name} is for mlsg starter build", "name another recipe (mlsg show)")
     sentences = run_prepare(recipe, context) if needs_text(recipe) else None
     return run_eval(recipe, context, run_train(recipe, context, sentences, processes))
+
+
+def run_probe(recipe: Recipe, context: Context, model: str) -> Probe:
+    """Every layer and pooling of a model on the recipe's languages."""
+    from mlsg.evaluate.probe import probe
+
+    _check_languages(recipe, context)
+    return probe(model, recipe.eval, context)
 
 
 def run_methods(

@@ -177,6 +177,29 @@ def evaluate(
 
 
 @app.command()
+def probe(
+    model: Annotated[str, Option(help="Model: hub id, folder or starter.")] = "starter",
+    langs: Annotated[str | None, Option(help="Languages, as es,ar,tr.")] = None,
+    plot: Annotated[
+        Path | None, Option(help="Draw the curves into a file: .png, .svg, .pdf (needs matplotlib).")
+    ] = None,
+    json: JsonOption = None,
+    markdown: MarkdownOption = None,
+    set_: SetOption = None,
+    data_root: DataRootOption = None,
+    langs_dir: LangsDirOption = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+) -> None:
+    """Every layer under every pooling, per language, and a choice among them without labels."""
+    from mlsg.api import run_probe
+    from mlsg.report.output import print_probe
+
+    settings = _recipe("zero_shot", set_, eval__langs=langs.split(",") if langs else None)
+    found = run_probe(settings, _context(workspace, langs_dir, data_root), model)
+    print_probe(found, json=json, markdown=markdown, plot=plot)
+
+
+@app.command()
 def run(
     names: Annotated[list[str], Argument(help="Recipes, or paths of your own TOMLs; several are compared.")],
     seeds: Annotated[str | None, Option(help="An encoder for each of several seeds: 1,2,5 or 1-8.")] = None,

@@ -15,11 +15,13 @@ from mlsg.config.settings import shown
 from mlsg.errors import SettingError, listed
 from mlsg.report.comparison import comparison_grid, comparison_legend
 from mlsg.report.drawing import Grid, print_grids
+from mlsg.report.probe import draw_probe, probe_grids, probe_legend
 from mlsg.report.tables import SPREAD, difference_grids, grids, legend, points, seeds_grids
 from mlsg.report.tables import markdown as as_markdown
 
 if TYPE_CHECKING:
     from mlsg.evaluate.methods import Comparison
+    from mlsg.evaluate.probe import Probe
     from mlsg.evaluate.results import Differences, Scores, SeedScores
 
 STDOUT = "-"
@@ -72,6 +74,13 @@ def print_comparison(found: Comparison, *, json: str | None, markdown: str | Non
     """Print several methods side by side, as `print_scores` does; schema `mlsg.comparison/1`."""
     document = found.to_dict()
     _give([([comparison_grid(found)], comparison_legend(found))], document, json, markdown)
+
+
+def print_probe(found: Probe, *, json: str | None, markdown: str | None, plot: Path | None) -> None:
+    """Print a probe, as `print_scores` does, and draw it where a file is named."""
+    if plot is not None:
+        draw_probe(found, plot)
+    _give([(probe_grids(found), probe_legend(found))], found.to_dict(), json, markdown)
 
 
 def difference_document(scores: Sequence[Scores], differences: Sequence[Differences]) -> dict[str, Any]:
