@@ -191,7 +191,8 @@ def _checked_columns(kind: Kind, column: Columns | None) -> Columns:
     wanted = COLUMNS[kind]
     given = wanted if column is None else columns_of(column)
     if len(given) != len(wanted):
-        one = {"pairs": "two", "triplets": "three: anchor, positive, hard negative"}.get(kind, "one")
+        triplet, scored = "three: anchor, positive, hard negative", "three: both sentences and the score"
+        one = {"pairs": "two", "triplets": triplet, "scored_pairs": scored}.get(kind, "one")
         problem = f'prepare.kind = "{kind}" with {len(given)} columns ({", ".join(given)})'
         raise SettingError(problem, f"name {one}, --column once for each")
     return given
@@ -200,7 +201,7 @@ def _checked_columns(kind: Kind, column: Columns | None) -> Columns:
 def _check_corpus(corpus: Corpus, kind: Kind) -> None:
     """Raise SettingError for a corpus whose rows cannot be of this kind."""
     found = {len(each.columns) for each in corpus.files} | {len(each.columns) for each in corpus.hub}
-    if kind in ("pairs", "triplets") and found != {len(COLUMNS[kind])}:
+    if len(COLUMNS[kind]) > 1 and found != {len(COLUMNS[kind])}:
         problem = f"corpus {corpus.name} has {' or '.join(map(str, sorted(found)))} columns, not those of {kind}"
         raise SettingError(problem, f"name another corpus, or declare its columns: {', '.join(COLUMNS[kind])}")
 
@@ -267,8 +268,8 @@ def _filtered(
         return filter_texts(line_filter, texts, counts, characters)
     if job.settings.kind == "documents":
         return filter_documents(line_filter, texts, lambda document: split(document, job.settings.lang), counts)
-    columns = len(COLUMNS[job.settings.kind])
-    return filter_rows(line_filter, zip(*[texts] * columns, strict=True), counts)
+    columns, scored = len(COLUMNS[job.settings.kind]), job.settings.kind == "scored_pairs"
+    return filter_rows(line_filter, zip(*[texts] * columns, strict=True), counts, scored=scored)
 
 
 def _split(job: _PrepareJob, shards: Path) -> Iterator[str]:

@@ -35,7 +35,10 @@ def written(kind: str, folder: Path) -> Path:
         rows = [" ".join(_TEXTS[n : n + 12]) for n in range(0, 60, 4)] if kind == "documents" else _TEXTS
         (folder / "text.txt").write_text("\n".join(rows) + "\n", encoding="utf-8")
         return folder / "text.txt"
-    lines = ["\t".join(_TEXTS[(n + 5 * k) % len(_TEXTS)] for k in range(len(columns))) for n in range(len(_TEXTS))]
+    texts = len(columns) - (kind == "scored_pairs")
+    lines = ["\t".join(_TEXTS[(n + 5 * k) % len(_TEXTS)] for k in range(texts)) for n in range(len(_TEXTS))]
+    if kind == "scored_pairs":
+        lines = [f"{line}\t{n % 6}" for n, line in enumerate(lines)]
     (folder / "text.tsv").write_text("\n".join(["\t".join(columns), *lines]) + "\n", encoding="utf-8")
     return folder / "text.tsv"
 

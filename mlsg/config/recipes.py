@@ -22,12 +22,13 @@ DEFAULT_OBJECTIVE = "self_guided"
 _LONGEST_CHAIN = 20  # recipes that extend one another
 
 Precision = Literal["float32", "bf16"]
-Kind = Literal["sentences", "pairs", "triplets", "documents"]
+Kind = Literal["sentences", "pairs", "triplets", "documents", "scored_pairs"]
 COLUMNS: Mapping[Kind, tuple[str, ...]] = {
     "sentences": ("text",),
     "pairs": ("sentence1", "sentence2"),
     "triplets": ("anchor", "positive", "negative"),
     "documents": ("text",),
+    "scored_pairs": ("sentence1", "sentence2", "score"),
 }
 """The texts of a row of each kind, by the names that their columns have where no others are given."""
 Pooling = Literal["cls", "mean", "max", "first_last", "embedding_last", "last_two", "all_layers", "wk", "sif"]
@@ -40,9 +41,9 @@ class PrepareSettings:
     lang: Annotated[str, "language of the sentences; several: en,es,ar, each with a limit of its own: en:20000,es"] = (
         "en"
     )
-    kind: Annotated[Kind, "what a row of the text is: a sentence, two or three that belong together, a document"] = (
-        "sentences"
-    )
+    kind: Annotated[
+        Kind, "what a row is: a sentence, two or three that belong together, a document, two with a score"
+    ] = "sentences"
     corpus: Annotated[str, "a corpus declared in langs/<lang>.toml; empty: the language's default"] = ""
     limit: Annotated[int, "at most this many sentences, a seeded sample; 0: all", Between(0, 10**12)] = 0
     min_chars: Annotated[int, "leave out shorter sentences; a character of an unspaced script: 3", Between(0, 1e9)] = 10

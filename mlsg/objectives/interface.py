@@ -51,6 +51,10 @@ class TrainingText(Protocol):
     def tokens(self) -> Tokens:
         """The ids of all texts, those of one row after the other."""
 
+    @property
+    def scores(self) -> NDArray[np.float64] | None:
+        """(n,) of scored pairs; None of other text."""
+
     def column(self, number: int) -> TrainingText:
         """One text of each row."""
 

@@ -7,6 +7,7 @@ stays, on one line.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TypeVar
@@ -23,20 +24,26 @@ Row = TypeVar("Row")
 
 
 def filter_rows(
-    line_filter: LineFilter, rows: Iterable[Sequence[str]], counts: FilterCounts
+    line_filter: LineFilter, rows: Iterable[Sequence[str]], counts: FilterCounts, *, scored: bool = False
 ) -> Iterator[Sequence[bytes]]:
-    """Yield the kept rows in UTF-8, in batches; `counts` are up to date at each batch."""
+    """Yield the kept rows in UTF-8, in batches; `counts` are up to date at each batch.
+
+    The last cell of `scored` rows is a number; a row without one is dropped.
+    """
     seen = SeenTexts()
     for batch in _batches(rows):
         kept = []
         for row in batch:
-            lines = [normalise(text) for text in row]
+            *texts, score = row if scored else (*row, "")
+            lines = [normalise(text) for text in texts]
             reasons = (unfit(line, line_filter.min_chars, line_filter.max_chars) for line in lines)
             reason: str | None = next(filter(None, reasons), None)
             if reason is None and len(_without_evaluation(lines, line_filter, counts)) < len(lines):
                 reason = "evaluation"
+            if reason is None and scored and not _is_number(score):
+                reason = "no_score"
             if reason is None:
-                kept.append("\t".join(lines).encode())
+                kept.append("\t".join([*lines, score.strip()] if scored else lines).encode())
             else:
                 counts.dropped[reason] += 1
         yield _first_ones(kept, len(batch), seen, line_filter, counts)
@@ -58,6 +65,13 @@ def filter_documents(
             else:
                 counts.dropped[reason] += 1
         yield _first_ones(kept, len(batch), seen, line_filter, counts)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return "_" not in text and math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, islice
@@ -38,11 +38,13 @@ class TokenisedText:
 
     tokens: Tokens
     kind: Kind = "sentences"
+    scores: NDArray[np.float64] | None = None
+    """(n,) of scored pairs."""
 
     @property
     def columns(self) -> int:
         """Texts of a row."""
-        return len(COLUMNS[self.kind])
+        return len(COLUMNS[self.kind]) - (self.kind == "scored_pairs")
 
     def __len__(self) -> int:
         return len(self.tokens) // self.columns
@@ -58,7 +60,8 @@ class TokenisedText:
         kept = self.lengths >= tokens
         if kept.all():
             return self, kept
-        return TokenisedText(self.tokens.take(np.repeat(kept, self.columns)), self.kind), kept
+        scores = None if self.scores is None else self.scores[kept]
+        return TokenisedText(self.tokens.take(np.repeat(kept, self.columns)), self.kind, scores), kept
 
     def column(self, number: int) -> TokenisedText:
         """One text of each row."""
@@ -109,6 +112,9 @@ def tokenised(
     It happens into files of `folder` that are mapped and have no name any more. Neither a text nor its tokens stay in
     memory: of the files, the system keeps what it has room for. Documents are not cut.
     """
+    scores: list[float] = []
+    if kind == "scored_pairs":
+        rows = _without_scores(rows, scores)
     sentences = rows if len(COLUMNS[kind]) == 1 else chain.from_iterable(row.split("\t") for row in rows)
     sentences = (prompt + text for text in sentences) if prompt else sentences
     max_length = _ENDLESS if kind == "documents" else max_length
@@ -122,7 +128,16 @@ def tokenised(
             lengths.write(np.diff(tokens.starts).tobytes())
             cut.write(tokens.truncated.tobytes())
         starts = np.concatenate([[0], np.cumsum(_mapped(lengths, np.int64))])
-        return TokenisedText(Tokens(_mapped(ids, np.int32), starts, _mapped(cut, np.bool_), padding), kind)
+        tokens = Tokens(_mapped(ids, np.int32), starts, _mapped(cut, np.bool_), padding)
+        return TokenisedText(tokens, kind, np.asarray(scores) if kind == "scored_pairs" else None)
+
+
+def _without_scores(rows: Iterable[str], scores: list[float]) -> Iterator[str]:
+    """The texts of scored pairs; their scores go into a list on the way."""
+    for row in rows:
+        texts, _, score = row.rpartition("\t")
+        scores.append(float(score))
+        yield texts
 
 
 def _mapped(file: IO[bytes], kind: type[Number]) -> NDArray[Number]:

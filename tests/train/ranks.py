@@ -39,6 +39,7 @@ CASES: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "simcse-triplets": ({"name": "simcse", "hard_negative_weight": 0.3, "mask_duplicates": True}, {}),
     "bt-pairs": ({"name": "back_translation", "reg_weight": 0.1}, {"mini_batch_size": 3}),
     "sg_bt-pairs": ({"name": "sg_bt", "reg_weight": 0.1}, {}),
+    "regression-scored_pairs": ({"name": "regression"}, {"mini_batch_size": 3}),
     "declutr-documents": ({"name": "declutr", "min_span": 5, "max_span": 24}, {}),
     "declutr-chunks-documents": ({"name": "declutr", "min_span": 5, "max_span": 24}, {"mini_batch_size": 2}),
 }
@@ -60,7 +61,8 @@ def prepared(
     """A small training of a case, in float32 or float64."""
     objective, changes = CASES[case]
     settings = {"batch_size": BATCH, "epochs": 9, "max_steps": STEPS, "keep": "last", **changes}
-    wanted = {"temperature": temperature, **({} if "name" in objective else {"reg_weight": 0.1}), **objective}
+    warm = {} if objective.get("name") == "regression" else {"temperature": temperature}
+    wanted = {**warm, **({} if "name" in objective else {"reg_weight": 0.1}), **objective}
     small = Small(base, scratch, settings, wanted, checkpoint_every=4, kind=kind)
     text = case.rpartition("-")[2]
     small.text = text if text in COUNTS else "sentences"  # type: ignore[assignment]

@@ -27,7 +27,7 @@ TEXT = [*SENTENCES, *(f"{left} {right}" for left, right in zip(SENTENCES, SENTEN
 PAIRS = [(SENTENCES[i], SENTENCES[j], float((3 * i + j) % 6)) for i in range(6) for j in range(i + 1, 12)]
 HEAD = {"head_width": 48}
 WITH_HEAD = ("self_guided", "back_translation", "sg_bt")
-COUNTS = {"sentences": 1, "pairs": 2, "triplets": 3, "documents": 1}
+COUNTS = {"sentences": 1, "pairs": 2, "triplets": 3, "documents": 1, "scored_pairs": 2}
 
 
 def rows_of(kind: Kind) -> list[str]:
@@ -89,7 +89,9 @@ def set_dropout(base: Backbone, p: float) -> None:
 
 def tokenised(base: Backbone, sentences: list[str] | None = None, kind: Kind = "sentences") -> TokenisedText:
     longest = 10_000 if kind == "documents" else None
-    return TokenisedText(base.tokenize(sentences or rows_of(kind), longest), kind)
+    tokens = base.tokenize(sentences or rows_of(kind), longest)
+    scores = np.arange(len(tokens) // 2) % 6.0 if kind == "scored_pairs" else None
+    return TokenisedText(tokens, kind, scores)
 
 
 def build(base: Backbone, text: TokenisedText, encoder: EncoderSettings, seed: int = 1, **settings: Any) -> Objective:
