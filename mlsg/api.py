@@ -25,6 +25,7 @@ from mlsg.cache.verify import verified, verified_in
 from mlsg.config.recipes import DEFAULT_RECIPE, SECTIONS, Recipe, changed_recipe
 from mlsg.config.settings import full_name, setting_names
 from mlsg.context import Context, Paths, open_context, paths_of
+from mlsg.data.readers.text import text_lines
 from mlsg.data.sources import AS_NAMED, Columns, Reading, pipes_kept
 from mlsg.errors import SettingError
 from mlsg.evaluate import evaluate as evaluate_stage
@@ -299,6 +300,21 @@ def run_eval_seeds(recipe: Recipe, context: Context, seeds: Sequence[int]) -> Se
     encoders = encoders_of_seeds(last_encoder(context), seeds, context.workspace)
     scores = [run_eval(recipe, context, encoder) for encoder in encoders]
     return over_seeds(seeds, scores)
+
+
+def make_static(source: str, folder: Path) -> None:
+    """Write a static base into a new folder: of the word vectors in a file, or of a base's input embeddings.
+
+    Raises SettingError, DataError for a file that is no word vectors, ModelError and HubUnreachableError for a base.
+    """
+    from mlsg.model.backbone import load_backbone
+    from mlsg.model.static import embeddings_of, read_vectors, write_static
+
+    path = Path(source)
+    if path.is_file():
+        write_static(read_vectors(text_lines(path), source), folder)
+    else:
+        write_static(embeddings_of(load_backbone(source)), folder)
 
 
 def explain_recipe(recipe: Recipe, context: Context) -> Iterator[str]:

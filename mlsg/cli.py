@@ -288,6 +288,18 @@ def explain(
 
 
 @app.command()
+def static(
+    source: Annotated[str, Argument(help="Word vectors of GloVe or fastText as text (also packed), or a base.")],
+    folder: Annotated[Path, Argument(help="A new folder.")],
+) -> None:
+    """A base of one vector a word: of a file, or of another base's input embeddings."""
+    from mlsg.api import make_static
+
+    make_static(source, folder)
+    result(str(folder))
+
+
+@app.command()
 def check(workspace: WorkspaceOption = DEFAULT_WORKSPACE) -> None:
     """Verify the hash of every file of every artefact."""
     from mlsg.cache.gc import check_hashes
