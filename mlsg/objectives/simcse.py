@@ -83,7 +83,7 @@ class SimCSE:
 
     def loss(self, anchors: Tensor, batch: Batch) -> Tensor:
         """The contrastive loss of anchors (b * each, d): a scalar (equations 1 and 5)."""
-        from mlsg.objectives.in_batch import in_batch
+        from mlsg.objectives.in_batch_loss import in_batch
 
         settings, shard = self.settings, batch.shard
         vectors = anchors if self.head is None else self.head(anchors)

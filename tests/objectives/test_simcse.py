@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mlsg.config.recipes import EncoderSettings
 from mlsg.model.backbone import Backbone, load_backbone
-from mlsg.objectives.in_batch import in_batch
+from mlsg.objectives.in_batch_loss import in_batch
 from tests.objectives.test_nt_xent import phi
 from tests.tiny_models import tiny_bert
 from tests.train.small import batch, build, loss_of, tokenised
