@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlsg import console, objectives, transforms
+from mlsg.back_translate import back_translated
 from mlsg.cache.artefact import Artefact
 from mlsg.cache.explain import DryRunWorkspace, NotBuiltError, explain_built, explain_missing
 from mlsg.cache.verify import verified, verified_in
@@ -167,12 +168,17 @@ def run_prepare(
     reading: Reading = AS_NAMED,
 ) -> Artefact:
     """Sentences of the recipe's language or languages; remembered as the last of these."""
-    parts = [replace(recipe, prepare=each) for each in languages_of(recipe.prepare)]
+    wanted = recipe.prepare
+    if wanted.back_translate:
+        wanted = replace(wanted, kind="sentences")
+    parts = [replace(recipe, prepare=each) for each in languages_of(wanted)]
     if len(parts) > 1 and sources:
         raise SettingError(f"--source with the languages {recipe.prepare.lang}", "name the one language of the files")
     with pipes_kept(sources) as files:
         found = [prepare_stage(each, context, sources=files, column=column, reading=reading) for each in parts]
     artefact = found[0] if len(found) == 1 else joined(found, context)
+    if wanted.back_translate:
+        artefact = back_translated(artefact, wanted, context)
     context.workspace.remember("prepare", artefact)
     context.workspace.remember(f"prepare:{artefact.facts['lang']}", artefact)
     return artefact

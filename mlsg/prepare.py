@@ -86,6 +86,8 @@ class _PrepareJob:
             settings.pop("seed")
         if self.settings.kind == "sentences":
             settings.pop("kind")
+        for name in ("back_translate", "beams"):  # of what is made of the sentences
+            settings.pop(name)
         declared = {
             "corpus": self.corpus.name,
             "documents": self.corpus.documents,

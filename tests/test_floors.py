@@ -21,7 +21,7 @@ _FLOORS = (
     {"cache", "config"},
     {"hub", "context"},
     {"model", "objectives", "transforms", "data", "text"},
-    {"prepare", "join", "train", "pretraining", "evaluate", "report"},
+    {"prepare", "join", "back_translate", "train", "pretraining", "evaluate", "report"},
     {"api"},
     {"cli", "exit_codes", "__main__"},
 )

@@ -45,6 +45,11 @@ class PrepareSettings:
         Kind, "what a row is: a sentence, two or three that belong together, a document, two with a score"
     ] = "sentences"
     corpus: Annotated[str, "a corpus declared in langs/<lang>.toml; empty: the language's default"] = ""
+    back_translate: Annotated[
+        tuple[str, ...],
+        "two translation models, there and back: each sentence becomes a pair with what they make of it",
+    ] = ()
+    beams: Annotated[int, "beams of the translation models", Between(1, 1000)] = 5
     limit: Annotated[int, "at most this many sentences, a seeded sample; 0: all", Between(0, 10**12)] = 0
     min_chars: Annotated[int, "leave out shorter sentences; a character of an unspaced script: 3", Between(0, 1e9)] = 10
     max_chars: Annotated[int, "leave out longer sentences; a character of an unspaced script: 3", Between(1, 1e9)] = 400
