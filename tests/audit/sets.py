@@ -53,12 +53,13 @@ def _vectors(encoder: Path, texts: list[str]) -> dict[str, NDArray[np.float32]]:
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.models import Pooling, Transformer
 
-    base = Transformer(str(encoder))
+    base = Transformer(str(encoder), model_kwargs={"dtype": "float32"})  # its weights are in half precision
     model = SentenceTransformer(modules=[base, Pooling(base.get_word_embedding_dimension(), _POOLING)], device="cpu")
     distinct = list(dict.fromkeys(texts))
     return dict(zip(distinct, model.encode(distinct, batch_size=64), strict=True))
 
 
 def _cosine(u: NDArray[np.float32], v: NDArray[np.float32]) -> float:
+    """To six decimals: texts of the same tokens, of which a set can have hundreds, differ in the seventh there."""
     one, other = u.astype(np.float64), v.astype(np.float64)
-    return float(one @ other / np.sqrt((one @ one) * (other @ other)))
+    return round(float(one @ other / np.sqrt((one @ one) * (other @ other))), 6)
