@@ -50,7 +50,11 @@ _SENTENCE_CONFIGS = tuple(f"sentence_{kind}_config.json" for kind in _BERTS)
 """In the order in which sentence-transformers looks for them; the first one that says anything counts."""
 
 _MODEL_CONFIG = "config_sentence_transformers.json"
-OWN = {"Flow": "mlsg.model.flow.Flow", "WK": "mlsg.model.wk.WK"}
+OWN = {
+    "Flow": "mlsg.model.flow.Flow",
+    "NearestMean": "mlsg.model.nearest_mean.NearestMean",
+    "WK": "mlsg.model.wk.WK",
+}
 """Modules that sentence-transformers does not have, by the names under which it finds, and refuses, them."""
 
 _EMPTY_PROMPTS = ("query", "document")  # sentence-transformers has them in every model
@@ -142,7 +146,7 @@ def read_encoder_modules(folder: Path) -> EncoderModules:
             raise ModelError(f"{folder / _MODULES}: mlsg does not have {over_tokens} over {averaged}", INSTEAD)
         pooling, modules = pooling or over_tokens, modules[1:]
     for kind, where in modules:
-        if kind not in ("Dense", "Normalize", "Flow"):
+        if kind not in ("Dense", "Normalize", "Flow", "NearestMean"):
             raise ModelError(f"{where}: mlsg does not have the module {kind}", INSTEAD)
     following = tuple(ModuleFolder(kind, where) for kind, where in modules)
     return EncoderModules(

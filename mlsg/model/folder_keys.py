@@ -147,6 +147,7 @@ DENSE: Keys = {
 
 WK: Keys = {}
 FLOW: Keys = dict.fromkeys(("dimension", "levels", "depth", "width"), _count)
+NEAREST_MEAN: Keys = {"dimension": _count}
 
 LORA: Keys = {  # what decides in peft's adapter_config.json
     "peft_type": "LORA",

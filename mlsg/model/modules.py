@@ -1,6 +1,6 @@
 """What follows the pooling: a linear map (`Dense`), scaling to length 1 (`Normalize`), as in sentence-transformers.
 
-A `Flow` is mlsg's own: sentence-transformers refuses a folder that has one.
+`Flow` and `NearestMean` are mlsg's own: sentence-transformers refuses a folder that has one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from mlsg.errors import ModelError
 from mlsg.model.flow import Flow
 from mlsg.model.folder import ModuleFolder, write_json
-from mlsg.model.folder_keys import DENSE, FLOW, NORMALIZE, activation, read_known, shown
+from mlsg.model.folder_keys import DENSE, FLOW, NEAREST_MEAN, NORMALIZE, activation, read_known, shown
+from mlsg.model.nearest_mean import NearestMean
 
 _LARGEST_FLOW = 2**22  # levels, depth and width multiplied: larger ones are no settings of anyone
 _AGAIN = "download the model again"
@@ -53,7 +54,7 @@ class Normalize(nn.Module):
         return nn.functional.normalize(vectors, dim=-1)
 
 
-AfterPooling = Dense | Normalize | Flow
+AfterPooling = Dense | Normalize | Flow | NearestMean
 
 
 def read_module(module: ModuleFolder, dimension: int) -> AfterPooling:
@@ -66,6 +67,8 @@ def read_module(module: ModuleFolder, dimension: int) -> AfterPooling:
         return Normalize()
     if module.kind == "Flow":
         return _read_flow(folder, dimension)
+    if module.kind == "NearestMean":
+        return _read_means(folder, dimension)
     settings = read_known(path, DENSE)
     tensors = read_tensors(folder / _WEIGHTS)
     weight, bias = tensors.pop("linear.weight", None), tensors.pop("linear.bias", None)
@@ -112,6 +115,14 @@ def _read_flow(folder: Path, dimension: int) -> Flow:
     return flow.requires_grad_(False)
 
 
+def _read_means(folder: Path, dimension: int) -> NearestMean:
+    read_known(folder / "config.json", NEAREST_MEAN)
+    means = read_tensors(folder / _WEIGHTS).get("means")
+    if means is None or means.ndim != 2 or means.shape[1] != dimension or not len(means):
+        raise ModelError(f"{folder} does not take vectors of {dimension} dimensions", _AGAIN)
+    return NearestMean(means)
+
+
 def write_module(module: AfterPooling, folder: Path) -> None:
     """Write a module into its folder, where `write_layout` has made it."""
     if isinstance(module, Normalize):
@@ -119,6 +130,10 @@ def write_module(module: AfterPooling, folder: Path) -> None:
     if isinstance(module, Flow):
         shape = {"levels": module.levels, "depth": module.depth, "width": module.width}
         write_json(folder / "config.json", {"dimension": module.dimension, **shape})
+        save_tensors(module.state_dict(), folder)
+        return
+    if isinstance(module, NearestMean):
+        write_json(folder / "config.json", {"dimension": module.means.shape[1]})
         save_tensors(module.state_dict(), folder)
         return
     linear = module.linear

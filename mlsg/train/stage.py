@@ -94,11 +94,12 @@ def _transformed(encoder: Encoder, job: TrainJob, start: Start) -> Encoder:
     assert job.sentences is not None
     device = Accelerator(mixed_precision="no").device
     encoder.backbone.to(device)
-    rows = (row.split("\t") for row in stream_sentences(job.sentences))
+    rows = [row.split("\t") for row in stream_sentences(job.sentences)]
     texts = [text for row in rows for text in row]
+    languages = {code: count * len(rows[0]) for code, count in job.sentences.facts.get("languages", {}).items()}
     with limits_said("fitting the transform"):
         vectors = encoder.encode(texts, prompt=start.prompts.text, show_progress_bar=True)
-        fitted = job.transform.fit(torch.from_numpy(vectors), seed_of(job.recipe.train.seed, "transform"))
+        fitted = job.transform.fit(torch.from_numpy(vectors), seed_of(job.recipe.train.seed, "transform"), languages)
     return encoder.followed_by(fitted)
 
 

@@ -8,6 +8,7 @@ When to use it: where whitening is too much, because there is little text.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -33,7 +34,7 @@ class Settings:
         """A short name for folders and tables."""
         return "all_but_the_top"
 
-    def fit(self, vectors: Tensor, seed: int) -> AfterPooling:
+    def fit(self, vectors: Tensor, seed: int, languages: Mapping[str, int]) -> AfterPooling:
         """Fit x -> (x - mean) (1 - U U^T), U being the first axes (d, directions)."""
         import torch
 

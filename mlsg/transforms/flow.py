@@ -11,6 +11,7 @@ Where this departs from the authors' code: vectors are computed once, without dr
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -42,7 +43,7 @@ class Settings:
         """A short name for folders and tables."""
         return "flow"
 
-    def fit(self, vectors: Tensor, seed: int) -> AfterPooling:
+    def fit(self, vectors: Tensor, seed: int, languages: Mapping[str, int]) -> AfterPooling:
         """The network, trained on the vectors in an order drawn from `seed`. Raises as `TransformSettings.fit` does."""
         import numpy as np
         import torch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ class TransformSettings(Protocol):
     def label(self) -> str:
         """A short name for folders and tables."""
 
-    def fit(self, vectors: Tensor, seed: int) -> AfterPooling:
-        """The map, fitted on vectors (n, d) in float32 on the CPU.
+    def fit(self, vectors: Tensor, seed: int, languages: Mapping[str, int]) -> AfterPooling:
+        """The map, fitted on vectors (n, d) in float32 on the CPU; in their order `languages` have so many each.
 
         Raises DataError where there are too few vectors.
         """

@@ -13,6 +13,7 @@ last LayerNorm leaves one, becomes 0 and is not blown up.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -42,7 +43,7 @@ class Settings:
         """A short name for folders and tables."""
         return "whitening"
 
-    def fit(self, vectors: Tensor, seed: int) -> AfterPooling:
+    def fit(self, vectors: Tensor, seed: int, languages: Mapping[str, int]) -> AfterPooling:
         """Fit x -> (x - mean) W, W being (d, dimension). Raises as `TransformSettings.fit` does, and SettingError."""
         import torch
 

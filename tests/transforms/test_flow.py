@@ -62,12 +62,12 @@ def test_fitting_makes_the_text_more_likely_and_is_the_same_for_a_seed() -> None
     vectors = torch.randn(2000, 8, generator=generator) @ torch.randn(8, 8, generator=generator) + 2
     chosen = transforms.read({"name": "flow", "epochs": 5})
     assert chosen is not None
-    flow = chosen.fit(vectors, 3)
+    flow = chosen.fit(vectors, 3, {})
     assert isinstance(flow, Flow)
     start = Flow(8, levels=3, depth=3, width=32, seed=3)
     start.start_from(vectors[:32])
     assert flow.bits_per_dimension(vectors) < start.bits_per_dimension(vectors) - 0.05
-    again = chosen.fit(vectors, 3)
+    again = chosen.fit(vectors, 3, {})
     assert all(
         torch.equal(one, two) for one, two in zip(flow.state_dict().values(), again.state_dict().values(), strict=True)
     )
@@ -77,7 +77,7 @@ def test_a_flow_on_fewer_vectors_than_a_batch_is_refused() -> None:
     chosen = transforms.read({"name": "flow"})
     assert chosen is not None
     with pytest.raises(DataError, match=r"transform.batch_size = 32"):
-        chosen.fit(torch.zeros(31, 8), 1)
+        chosen.fit(torch.zeros(31, 8), 1, {})
 
 
 def test_a_saved_flow_is_read_back_and_a_damaged_one_refused(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def fitted(vectors: torch.Tensor, **table: object) -> np.ndarray:
     settings = transforms.read(table)
     assert settings is not None
     with torch.no_grad():
-        return settings.fit(vectors, 0)(vectors).double().numpy()
+        return settings.fit(vectors, 0, {})(vectors).double().numpy()
 
 
 @pytest.mark.parametrize("dimension", [0, 5, 1])
@@ -51,6 +51,18 @@ def test_shrinkage_and_power_are_what_they_say(shrinkage: float, power: float) -
 def test_centring_takes_the_mean_and_nothing_else() -> None:
     vectors = drawn(50, 6)
     np.testing.assert_allclose(fitted(vectors, name="center"), (vectors - vectors.mean(0)).double().numpy(), atol=1e-5)
+
+
+def test_centring_by_language_takes_the_mean_of_the_language_which_it_finds_by_itself() -> None:
+    english, turkish = drawn(50, 6), drawn(30, 6, seed=1) + 40.0
+    settings = transforms.read({"name": "center", "by": "language"})
+    assert settings is not None
+    fitted = settings.fit(torch.cat([english, turkish]), 0, {"en": 50, "tr": 30})
+    mixed = torch.stack([turkish[0], english[0], turkish[29]])
+    expected = torch.stack([turkish[0] - turkish.mean(0), english[0] - english.mean(0), turkish[29] - turkish.mean(0)])
+    torch.testing.assert_close(fitted(mixed), expected, atol=1e-4, rtol=1e-5)
+    with pytest.raises(DataError, match="the text is of one"):
+        settings.fit(english, 0, {"en": 50})
 
 
 @pytest.mark.parametrize(("directions", "taken"), [(0, 1), (2, 2)])
@@ -81,7 +93,7 @@ def test_the_same_vectors_have_the_same_whitening_in_any_order() -> None:
     vectors = drawn(200, 6)
     settings = transforms.read({"name": "whitening"})
     assert settings is not None
-    one, two = (settings.fit(each, 0).state_dict() for each in (vectors, vectors.flip(0)))
+    one, two = (settings.fit(each, 0, {}).state_dict() for each in (vectors, vectors.flip(0)))
     for name in one:
         assert torch.allclose(one[name], two[name], atol=1e-4), name
 
