@@ -243,7 +243,7 @@ def run_methods(
     names = [recipe.name for recipe in recipes]
     if len(set(names)) < len(names):
         raise SettingError(f"two recipes of one name: {', '.join(names)}", "name each recipe once")
-    methods = [_method(recipe, context, seeds, jobs, processes) for recipe in recipes]
+    methods = [run_method(recipe, context, seeds, jobs=jobs, processes=processes) for recipe in recipes]
     return compare_methods(methods, against or methods[0].name)
 
 
@@ -260,7 +260,13 @@ def compare_made(
         raise SettingError(problem, f"run: mlsg run {named}, with the same options") from None
 
 
-def _method(recipe: Recipe, context: Context, seeds: Sequence[int], jobs: int, processes: int) -> Method:
+def run_method(
+    recipe: Recipe, context: Context, seeds: Sequence[int] = (), *, jobs: int = 1, processes: int = 1
+) -> Method:
+    """All stages of one recipe, an encoder for each of `seeds` where they change anything, for `compare_methods`.
+
+    Raises SettingError.
+    """
     from mlsg.evaluate.methods import Method
 
     if recipe.pretrain is not None:
@@ -272,8 +278,17 @@ def _method(recipe: Recipe, context: Context, seeds: Sequence[int], jobs: int, p
     else:
         encoders = [run_train(recipe, context, sentences, processes)]
     scores = [run_eval(recipe, context, encoder) for encoder in encoders]
+    speeds = [speed for encoder in encoders if (speed := _speed(encoder, recipe, context)) is not None]
     seconds = sum(encoder.seconds for encoder in encoders) / len(encoders)
-    return Method(recipe.name, scores, seconds)
+    return Method(recipe.name, scores, seconds, sum(speeds) / len(speeds) if speeds else None)
+
+
+def _speed(encoder: Artefact, recipe: Recipe, context: Context) -> float | None:
+    from mlsg.evaluate.encoder_ref import resolve_encoder
+    from mlsg.evaluate.vectors import VectorStore
+
+    ref = resolve_encoder(encoder, None, context.workspace, context.hub)
+    return VectorStore(context.workspace.root, ref, recipe.eval.precision).speed()
 
 
 def run_eval(recipe: Recipe, context: Context, encoder: str | Artefact, **reading: str | None) -> Scores:

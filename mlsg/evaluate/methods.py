@@ -28,11 +28,14 @@ _WORDS = ("overlap", "idf_overlap")
 
 @dataclass(frozen=True)
 class Method:
-    """One method: the scores of each of its seeds, and the seconds that making an encoder took, on average."""
+    """One method: the scores of each of its seeds, and what its encoders cost, on average."""
 
     name: str
     scores: Sequence[Scores]
     seconds: float | None
+    """That making one took, its text not counted."""
+    speed: float | None = None
+    """Sentences a second that the evaluation encoded."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class Row:
     p: float | None = None
     """After Holm's correction."""
     seconds: float | None = None
+    speed: float | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,7 @@ def compare_methods(methods: Sequence[Method], against: str) -> Comparison:
     means = {name: _mean(of_seeds, languages.values()) for name, of_seeds in drawn.items()}
     differences = {name: each - means[against] for name, each in means.items() if name != against}
     corrected = holm({name: p_value(each) for name, each in differences.items()})
-    seconds = {method.name: method.seconds for method in methods}
+    costs = {method.name: (method.seconds, method.speed) for method in methods}
     rows = [
         Row(
             name,
@@ -104,7 +108,7 @@ def compare_methods(methods: Sequence[Method], against: str) -> Comparison:
             differences[name].value if name in differences else None,
             differences[name].interval if name in differences else None,
             corrected.get(name),
-            seconds.get(name),
+            *costs.get(name, (None, None)),
         )
         for name, of_seeds in drawn.items()
     ]

@@ -36,7 +36,7 @@ from mlsg.evaluate.encoder_ref import EncoderRef
 
 FORMAT = 2
 LIMIT = 8 * 2**30  # bytes that all encoders' vectors may take
-_FACTS = "encoder.json"
+_FACTS, _SPEED = "encoder.json", "speed.json"
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,18 @@ class VectorStore:
         """Keep what is known of the encoder."""
         with self._writing():
             write_atomically(self.folder / _FACTS, sealed_json(facts))
+
+    def speed(self) -> float | None:
+        """Sentences a second when vectors were last computed here; None where they never were."""
+        try:
+            return float(read_sealed(self.folder / _SPEED)["sentences"])
+        except (OSError, ValueError, KeyError):
+            return None
+
+    def note_speed(self, sentences: float) -> None:
+        """Keep how many sentences a second there were."""
+        with self._writing():
+            write_atomically(self.folder / _SPEED, sealed_json({"sentences": sentences}))
 
     def find(self, texts: Sequence[str], dimension: int) -> Rows:
         """What is kept of some texts. A damaged file is reported and removed."""

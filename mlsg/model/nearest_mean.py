@@ -7,7 +7,6 @@ that an encoder needs nothing beside the text.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def comparison_grid(found: Comparison) -> Grid:
     """Spearman x 100 of every method; words counted have neither interval nor difference."""
     columns = ("method", "seeds", *found.languages, "mean", "spread", "cross")
-    numbers = (*columns[1:], f"minus\n{found.against}", "95%\ninterval", "p", "seconds")
+    numbers = (*columns[1:], f"minus\n{found.against}", "95%\ninterval", "p", "seconds", "encoded\na second")
     title = "Spearman x 100 on one primary set a language, means over seeds"
     return Grid(
         title, ("method", *numbers), tuple(_row(each, found) for each in found.rows), numbers, folding=("method",)
@@ -26,6 +26,7 @@ def comparison_legend(found: Comparison) -> list[str]:
     lines = [
         f"Primary sets: {', '.join(found.languages.values())}",
         "spread: standard deviation of the mean over seeds; seconds: of making an encoder, its text not counted",
+        "encoded a second: sentences of these sets, by this machine",
         f"minus {found.against}: paired bootstrap over pairs; p: two-sided, after Holm's correction over all rows",
     ]
     if found.crosslingual:
@@ -35,7 +36,6 @@ def comparison_legend(found: Comparison) -> list[str]:
 
 def _row(each: Row, found: Comparison) -> tuple[str, ...]:
     p = "-" if each.p is None else f"{each.p:.3f}" if each.p >= 0.001 else "<0.001"
-    seconds = "-" if each.seconds is None else f"{each.seconds:.0f}"
     return (
         BASELINES.get(each.name, each.name),
         str(each.seeds or "-"),
@@ -46,5 +46,5 @@ def _row(each: Row, found: Comparison) -> tuple[str, ...]:
         points(each.difference),
         span(each.difference_interval),
         p,
-        seconds,
+        *("-" if cost is None else f"{cost:.0f}" for cost in (each.seconds, each.speed)),
     )

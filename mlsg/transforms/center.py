@@ -44,6 +44,8 @@ class Settings:
             mean, _ = mean_and_covariance(vectors)
             return dense(torch.eye(len(mean), dtype=mean.dtype), mean)
         if len(languages) < 2:
-            raise DataError("transform.by = language, and the text is of one", "prepare several: --lang en:5000,es:5000")
+            raise DataError(
+                "transform.by = language, and the text is of one", "prepare several: --lang en:5000,es:5000"
+            )
         parts = vectors.split([*languages.values()])
         return NearestMean(torch.stack([part.mean(0, dtype=torch.float64) for part in parts]))
