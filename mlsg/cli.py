@@ -214,7 +214,8 @@ def run(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
 ) -> None:
     """All stages of a recipe, or of several, which are then compared."""
-    from mlsg.api import run_methods, run_recipe
+    from mlsg.api import run_recipe
+    from mlsg.compare import run_methods
     from mlsg.report.output import print_comparison, print_scores
 
     context, recipes = _context(workspace, langs_dir, data_root), [_recipe(name, set_) for name in names]
@@ -238,7 +239,7 @@ def compare(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
 ) -> None:
     """Methods by languages: means over seeds, and paired differences from one of them."""
-    from mlsg.api import compare_made
+    from mlsg.compare import compare_made
     from mlsg.report.output import print_comparison
 
     context, recipes = _context(workspace, langs_dir, data_root), [_recipe(name, set_) for name in names]

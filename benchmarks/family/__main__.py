@@ -12,7 +12,8 @@ import argparse
 from pathlib import Path
 
 from benchmarks.family.protocol import AGAINST, Protocol, with_arguments
-from mlsg.api import make_static, run_method
+from mlsg.api import make_static
+from mlsg.compare import run_method
 from mlsg.config.settings import parse_seeds
 from mlsg.evaluate.methods import compare_methods
 from mlsg.report.output import print_comparison

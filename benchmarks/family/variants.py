@@ -16,7 +16,8 @@ from typing import Any
 
 from benchmarks.family.protocol import AGAINST, Protocol, with_arguments
 from mlsg import console
-from mlsg.api import run_method, run_prepare, run_train
+from mlsg.api import run_prepare, run_train
+from mlsg.compare import run_method
 from mlsg.config.settings import parse_seeds
 from mlsg.context import Context
 from mlsg.errors import DivergedError

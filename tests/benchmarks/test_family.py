@@ -53,7 +53,10 @@ def test_text_is_split_into_corpora_that_mlsg_reads(tmp_path: Path) -> None:
     packed("corpora/en_fiction.txt.xz", "A novel.\n\nA novel.\n")
     packed("corpora/en_reviews.txt.xz", "a review .\n")
     packed("corpora/parallel.tsv.xz", "en\tes\tA word.\tUna palabra.\nen\tit\tA word.\tUna parola.\n")
-    packed("data/nli/snli_triplets.tsv.xz", "anchor\tpositive\tnegative\tsplit\nA dog runs.\tA dog moves.\tA dog sleeps.\ttest\n")
+    packed(
+        "data/nli/snli_triplets.tsv.xz",
+        "anchor\tpositive\tnegative\tsplit\nA dog runs.\tA dog moves.\tA dog sleeps.\ttest\n",
+    )
     target = tmp_path / "text"
     text.write(tmp_path / "shared", target)
     assert (target / "documents.txt").read_text("utf-8") == "First of en. Second of en.\nThird.\n"
@@ -66,4 +69,6 @@ def test_text_is_split_into_corpora_that_mlsg_reads(tmp_path: Path) -> None:
     ]
     assert (target / "fiction.txt").read_text("utf-8") == "A novel.\n"
     english = load_catalog([target]).language("en")
-    assert {"plain", "documents", "parallel", "snli", "nli", "mixed", "fiction", "reviews"} <= {each.name for each in english.corpora}
+    assert {"plain", "documents", "parallel", "snli", "nli", "mixed", "fiction", "reviews"} <= {
+        each.name for each in english.corpora
+    }
