@@ -79,7 +79,15 @@ def run_method(
     scores = [run_eval(recipe, context, encoder) for encoder in encoders]
     speeds = [speed for encoder in encoders if (speed := _speed(encoder, recipe, context)) is not None]
     seconds = sum(encoder.seconds for encoder in encoders) / len(encoders)
-    return Method(recipe.name, scores, seconds, sum(speeds) / len(speeds) if speeds else None)
+    return Method(recipe.name, scores, seconds, sum(speeds) / len(speeds) if speeds else None, _text(sentences))
+
+
+def _text(sentences: Artefact | None) -> str:
+    """The corpus, and its languages where they are several."""
+    if sentences is None:
+        return ""
+    corpus, languages = sentences.facts["corpus"] or "own files", sentences.facts.get("languages", {})
+    return f"{corpus} ({len(languages)} languages)" if languages else str(corpus)
 
 
 def _speed(encoder: Artefact, recipe: Recipe, context: Context) -> float | None:

@@ -36,6 +36,8 @@ class Method:
     """That making one took, its text not counted."""
     speed: float | None = None
     """Sentences a second that the evaluation encoded."""
+    text: str = ""
+    """What it was trained or fitted on; empty: on nothing."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,9 @@ class Row:
     """After Holm's correction."""
     seconds: float | None = None
     speed: float | None = None
+    text: str = ""
+    transductive: bool = False
+    """Whether sentences of a set of the table were in that text."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,8 @@ def compare_methods(methods: Sequence[Method], against: str) -> Comparison:
     means = {name: _mean(of_seeds, languages.values()) for name, of_seeds in drawn.items()}
     differences = {name: each - means[against] for name, each in means.items() if name != against}
     corrected = holm({name: p_value(each) for name, each in differences.items()})
-    costs = {method.name: (method.seconds, method.speed) for method in methods}
+    shown = {*languages.values(), *cross}
+    facts = {each.name: (each.seconds, each.speed, each.text, _transductive(each.scores[0], shown)) for each in methods}
     rows = [
         Row(
             name,
@@ -108,7 +114,7 @@ def compare_methods(methods: Sequence[Method], against: str) -> Comparison:
             differences[name].value if name in differences else None,
             differences[name].interval if name in differences else None,
             corrected.get(name),
-            *costs.get(name, (None, None)),
+            *facts.get(name, ()),
         )
         for name, of_seeds in drawn.items()
     ]
@@ -139,6 +145,10 @@ def _drawn(scores: Scores, role: str) -> dict[str, Resampled]:
     alone: BySet = {name: resampled(each.cosine, each.gold, **draws) for name, each in cosines.items()}
     together = drawn_together(alone, cosines, rows_of(scores.primaries.values(), cosines), draws)
     return {name: each for name, each in together.items() if each is not None}
+
+
+def _transductive(scores: Scores, names: Collection[str]) -> bool:
+    return any(score.transductive for score in scores.sets if score.set in names)
 
 
 def _mean(of_seeds: Sequence[Mapping[str, Resampled]], sets: Collection[str]) -> Resampled:

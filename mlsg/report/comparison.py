@@ -13,11 +13,15 @@ if TYPE_CHECKING:
 
 def comparison_grid(found: Comparison) -> Grid:
     """Spearman x 100 of every method; words counted have neither interval nor difference."""
-    columns = ("method", "seeds", *found.languages, "mean", "spread", "cross")
-    numbers = (*columns[1:], f"minus\n{found.against}", "95%\ninterval", "p", "seconds", "encoded\na second")
+    columns = ("method", "text", "seeds", *found.languages, "mean", "spread", "cross")
+    numbers = (*columns[2:], f"minus\n{found.against}", "95%\ninterval", "p", "seconds", "encoded\na second")
     title = "Spearman x 100 on one primary set a language, means over seeds"
     return Grid(
-        title, ("method", *numbers), tuple(_row(each, found) for each in found.rows), numbers, folding=("method",)
+        title,
+        ("method", "text", *numbers),
+        tuple(_row(each, found) for each in found.rows),
+        numbers,
+        folding=("method", "text"),
     )
 
 
@@ -29,6 +33,8 @@ def comparison_legend(found: Comparison) -> list[str]:
         "encoded a second: sentences of these sets, by this machine",
         f"minus {found.against}: paired bootstrap over pairs; p: two-sided, after Holm's correction over all rows",
     ]
+    if any(row.transductive for row in found.rows):
+        lines.append("T  sentences of these sets, or of their translations, were in the text, without their scores")
     if found.crosslingual:
         lines.insert(1, f"cross: mean of {', '.join(found.crosslingual)}")
     return lines
@@ -38,6 +44,7 @@ def _row(each: Row, found: Comparison) -> tuple[str, ...]:
     p = "-" if each.p is None else f"{each.p:.3f}" if each.p >= 0.001 else "<0.001"
     return (
         BASELINES.get(each.name, each.name),
+        f"{each.text or '-'}{' T' if each.transductive else ''}",
         str(each.seeds or "-"),
         *(points(each.by_language[code]) for code in found.languages),
         points(each.mean),

@@ -22,7 +22,7 @@ def methods(workspace: Workspace) -> list[Method]:
     base = cosines_of((5, 5, 5), 99)
     seeds = {"good": (1, 2), "bad": (3, 4), "alike": (5,)}
     return [
-        Method(name, [scores_of(workspace, noise, seed, base) for seed in seeds[name]], 12.0, 345.6)
+        Method(name, [scores_of(workspace, noise, seed, base) for seed in seeds[name]], 12.0, 345.6, "stsb")
         for name, noise in NOISE.items()
     ]
 
@@ -56,6 +56,7 @@ def test_the_table_has_a_row_for_each_method_and_its_json_is_rounded(methods: li
     assert all(len(row) == len(grid.columns) for row in grid.rows)
     assert grid.rows[0][-2:] == ("12", "346")
     assert grid.rows[-1][-2:] == ("-", "-")
+    assert (grid.rows[0][1], grid.rows[-1][1]) == ("stsb", "-")
     document = found.to_dict()
     assert document["schema"] == "mlsg.comparison/1"
     assert document["rows"][0]["mean"] == round(found.rows[0].mean or 0, 6)
