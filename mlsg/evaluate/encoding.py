@@ -94,7 +94,7 @@ def _complete(
                 keep()
             bar.advance(len(done))
     keep()
-    for kept_in in stores:
+    for kept_in in stores if missing else ():
         kept_in.note_speed(len(missing) / max(time.monotonic() - began, 1e-9))
     rows.vectors[places], rows.known[places] = found[0].vectors, True
     rows.truncated[places], rows.unknown[places] = found[0].truncated, found[0].unknown

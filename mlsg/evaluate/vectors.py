@@ -97,19 +97,24 @@ class VectorStore:
             write_atomically(self.folder / _FACTS, sealed_json(facts))
 
     def speed(self) -> float | None:
-        """Sentences a second when vectors were last computed here; None where they never were."""
+        """Sentences a second when vectors were last computed here; None where they never were. Damage is removed."""
+        path = self.folder / _SPEED
         try:
-            return float(read_sealed(self.folder / _SPEED)["sentences"])
-        except (OSError, ValueError, KeyError):
-            return None
+            return 1 / float(read_sealed(path)["seconds"])
+        except (ValueError, KeyError, TypeError, ZeroDivisionError):
+            path.unlink(missing_ok=True)
+        except OSError:
+            pass
+        return None
 
     def note_speed(self, sentences: float) -> None:
         """Keep how many sentences a second there were."""
         with self._writing():
-            write_atomically(self.folder / _SPEED, sealed_json({"sentences": sentences}))
+            write_atomically(self.folder / _SPEED, sealed_json({"seconds": 1 / sentences}))
 
     def find(self, texts: Sequence[str], dimension: int) -> Rows:
         """What is kept of some texts. A damaged file is reported and removed."""
+        self.speed()
         rows = Rows.empty(len(texts), dimension)
         place = {digest(text): number for number, text in enumerate(texts)}
         for path in sorted(self.folder.glob("*.npy")):
