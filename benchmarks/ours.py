@@ -49,7 +49,8 @@ class Ours:
 
     def rows_of(self, step: int) -> np.ndarray:
         """Which sentences a step is made of."""
-        return self.loop.plan.rows(step, self.loop.order(self.loop.plan.place(step)[0]))
+        epoch, number = self.loop.plan.place(step)
+        return self.loop.batches(epoch)[number]
 
     def texts_of(self, step: int) -> list[str]:
         """The sentences of a step."""

@@ -18,23 +18,27 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlsg import objectives
+from mlsg import objectives, transforms
+from mlsg.back_translate import back_translated
 from mlsg.cache.artefact import Artefact
 from mlsg.cache.explain import DryRunWorkspace, NotBuiltError, explain_built, explain_missing
 from mlsg.cache.verify import verified, verified_in
 from mlsg.config.recipes import DEFAULT_RECIPE, SECTIONS, Recipe, changed_recipe
 from mlsg.config.settings import full_name, setting_names
 from mlsg.context import Context, Paths, open_context, paths_of
-from mlsg.data.sources import AS_NAMED, Reading, pipes_kept
+from mlsg.data.readers.text import text_lines
+from mlsg.data.sources import AS_NAMED, Columns, Reading, pipes_kept
 from mlsg.errors import SettingError
 from mlsg.evaluate import evaluate as evaluate_stage
 from mlsg.evaluate.suites import suite
+from mlsg.join import joined, languages_of
 from mlsg.prepare import STAGE, stream_sentences
 from mlsg.prepare import prepare as prepare_stage
 from mlsg.train import train as train_stage
 from mlsg.train import train_seeds
 
 if TYPE_CHECKING:
+    from mlsg.evaluate.probe import Probe
     from mlsg.evaluate.results import Differences, Scores, SeedScores
     from mlsg.model.encoder import Encoder
 
@@ -78,7 +82,7 @@ def prepare(
     *,
     corpus: str | None = None,
     source: Paths = (),
-    column: str = "text",
+    column: str | Sequence[str] | None = None,
     delimiter: str = "",
     quoted: bool | None = None,
     encoding: str = "",
@@ -91,8 +95,9 @@ def prepare(
 ) -> Sentences:
     """Sentences to train on, of a language (None: the recipe's, English): cleaned, without evaluation sentences.
 
-    They come from a declared `corpus`, or from your own files: `source`, in `column` where a file has columns, read as
-    `delimiter`, `quoted` and `encoding` say (else as their names and first bytes do).
+    `lang` may name several: "en:20000,es". They come from a declared `corpus`, or from your own files: `source`, in
+    `column` where a file has columns (of pairs and triplets several), read as `delimiter`, `quoted` and `encoding` say
+    (else as their names and first bytes do).
     Raises SettingError, DataError for text that cannot be read, HubUnreachableError.
     """
     given = {"prepare__lang": lang, "prepare__corpus": corpus, "prepare__limit": limit}
@@ -121,7 +126,7 @@ def train(
     """
     from mlsg.model.encoder import Encoder
 
-    base, sections = None if model is None else str(model), ("train", "objective", "encoder")
+    base, sections = None if model is None else str(model), ("train", "objective", "encoder", "transform")
     chosen = _recipe(recipe, settings, sections, train__model=base, train__seed=seed)
     context = open_context(workspace, langs_dir, data_root)
     text = _artefact(sentences)
@@ -158,19 +163,28 @@ def run_prepare(
     recipe: Recipe,
     context: Context,
     sources: Sequence[Path] = (),
-    column: str = "text",
+    column: Columns | None = None,
     reading: Reading = AS_NAMED,
 ) -> Artefact:
-    """Sentences of the recipe's language; remembered as the last of that language."""
+    """Sentences of the recipe's language or languages; remembered as the last of these."""
+    wanted = recipe.prepare
+    if wanted.back_translate:
+        wanted = replace(wanted, kind="sentences")
+    parts = [replace(recipe, prepare=each) for each in languages_of(wanted)]
+    if len(parts) > 1 and sources:
+        raise SettingError(f"--source with the languages {recipe.prepare.lang}", "name the one language of the files")
     with pipes_kept(sources) as files:
-        artefact = prepare_stage(recipe, context, sources=files, column=column, reading=reading)
+        found = [prepare_stage(each, context, sources=files, column=column, reading=reading) for each in parts]
+    artefact = found[0] if len(found) == 1 else joined(found, context)
+    if wanted.back_translate:
+        artefact = back_translated(artefact, wanted, context)
     context.workspace.remember("prepare", artefact)
-    context.workspace.remember(f"prepare:{recipe.prepare.lang}", artefact)
+    context.workspace.remember(f"prepare:{artefact.facts['lang']}", artefact)
     return artefact
 
 
 def run_train(recipe: Recipe, context: Context, sentences: Artefact | None, processes: int = 1) -> Artefact:
-    """An encoder trained on `sentences` (None where the objective does not train); remembered as the last one."""
+    """An encoder made of `sentences` (None where nothing is fitted on them); remembered as the last one."""
     artefact = train_stage(recipe, context, sentences, processes=processes)
     context.workspace.remember("train", artefact)
     return artefact
@@ -193,11 +207,19 @@ def run_train_last(
 
 
 def run_recipe(recipe: Recipe, context: Context, processes: int = 1) -> Scores:
-    """All stages of a recipe; text is prepared only where the objective trains on it. Raises SettingError."""
+    """All stages of a recipe; text is prepared only where something is fitted on it. Raises SettingError."""
     if recipe.pretrain is not None:
         raise SettingError(f"recipe {recipe.name} is for mlsg starter build", "name another recipe (mlsg show)")
     sentences = run_prepare(recipe, context) if needs_text(recipe) else None
     return run_eval(recipe, context, run_train(recipe, context, sentences, processes))
+
+
+def run_probe(recipe: Recipe, context: Context, model: str) -> Probe:
+    """Every layer and pooling of a model on the recipe's languages."""
+    from mlsg.evaluate.probe import probe
+
+    _check_languages(recipe, context)
+    return probe(model, recipe.eval, context)
 
 
 def run_eval(recipe: Recipe, context: Context, encoder: str | Artefact, **reading: str | None) -> Scores:
@@ -232,6 +254,21 @@ def run_eval_seeds(recipe: Recipe, context: Context, seeds: Sequence[int]) -> Se
     return over_seeds(seeds, scores)
 
 
+def make_static(source: str, folder: Path) -> None:
+    """Write a static base into a new folder: of the word vectors in a file, or of a base's input embeddings.
+
+    Raises SettingError, DataError for a file that is no word vectors, ModelError and HubUnreachableError for a base.
+    """
+    from mlsg.model.backbone import load_backbone
+    from mlsg.model.static import embeddings_of, read_vectors, write_static
+
+    path = Path(source)
+    if path.is_file():
+        write_static(read_vectors(text_lines(path), source), folder)
+    else:
+        write_static(embeddings_of(load_backbone(source)), folder)
+
+
 def explain_recipe(recipe: Recipe, context: Context) -> Iterator[str]:
     """Why each stage of a recipe was built, in turn, up to the first that is not built yet."""
     dry = replace(context, workspace=DryRunWorkspace(context.workspace.root))
@@ -259,8 +296,15 @@ def explain_last(context: Context) -> Iterator[str]:
 
 
 def needs_text(recipe: Recipe) -> bool:
-    """Whether the recipe's objective trains at all."""
-    return objectives.read(recipe.objective).trains
+    """Whether the recipe trains, or fits a transform, at all."""
+    fits = transforms.read(recipe.transform) is not None or recipe.encoder.pooling == "sif"
+    return fits or objectives.read(recipe.objective).trains
+
+
+def draws(recipe: Recipe) -> bool:
+    """Whether the seed changes the encoder."""
+    transform = transforms.read(recipe.transform)
+    return objectives.read(recipe.objective).trains or (transform is not None and transform.draws)
 
 
 def last_sentences(context: Context, lang: str | None = None) -> Artefact:
@@ -290,6 +334,9 @@ def _recipe(name: str, settings: Mapping[str, Any], sections: Collection[str] = 
     chosen = changed_recipe(name, {} if wanted is None else {"objective.name": wanted}).objective["name"]
     names = {section: setting_names(cls) for section, cls in SECTIONS.items()}
     names["objective"] = ["name", *setting_names(objectives.settings_class(chosen))]
+    fitted = settings.get("transform.name", settings.get("transform__name"))
+    fitted = changed_recipe(name, {} if fitted is None else {"transform.name": fitted}).transform.get("name", "none")
+    names["transform"] = ["name", *(setting_names(transforms.settings_class(fitted)) if fitted != "none" else [])]
     asked = {section: found for section, found in names.items() if not sections or section in sections}
     changes = {
         given if given.startswith("pretrain.") and not sections else full_name(given, asked): value
@@ -297,6 +344,7 @@ def _recipe(name: str, settings: Mapping[str, Any], sections: Collection[str] = 
     }
     recipe = changed_recipe(name, changes)
     objectives.read(recipe.objective)
+    transforms.read(recipe.transform)
     suite(recipe.eval.suite)
     return recipe
 

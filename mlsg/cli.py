@@ -42,6 +42,9 @@ JsonOption = Annotated[str | None, Option(help="Write the scores as JSON to a fi
 MarkdownOption = Annotated[str | None, Option(help="Write the table as Markdown to a file, or -.")]
 PromptOption = Annotated[str | None, Option(help='Put before each sentence, as "query: "; "": nothing.')]
 PromptNameOption = Annotated[str | None, Option(help="A prompt that the model itself declares, by its name.")]
+AgainstOption = Annotated[
+    str | None, Option(help="The row that others are compared with; default: the first one.", show_default=False)
+]
 ProcessesOption = Annotated[int, Option(min=1, help="Train on this many processes of this host, on GPUs one each.")]
 
 
@@ -73,7 +76,7 @@ def _seeds(text: str | None, **excluded: object) -> tuple[int, ...]:
 
 @app.command()
 def prepare(
-    lang: Annotated[str | None, Option(help="Language of the sentences.")] = None,
+    lang: Annotated[str | None, Option(help="Language of the sentences; several: en:20000,es:5000.")] = None,
     corpus: Annotated[str | None, Option(help="A declared corpus (mlsg langs).")] = None,
     source: Annotated[
         list[Path] | None,
@@ -82,7 +85,11 @@ def prepare(
             "May be repeated."
         ),
     ] = None,
-    column: Annotated[str, Option(help="Column that holds the text (a.b: b in a), of all but txt.")] = "text",
+    column: Annotated[
+        list[str] | None,
+        Option(help="Column that holds the text (a.b: b in a), of all but txt; of pairs and triplets one for each."),
+    ] = None,
+    kind: Annotated[str | None, Option(help="What a row is: sentences, pairs, triplets, documents.")] = None,
     delimiter: Annotated[str, Option(help="What is between the columns of csv, tsv, txt.", show_default=False)] = "",
     quoted: Annotated[
         bool | None, Option(help="Whether cells may be in quotes; without it: of csv yes, of tsv no.")
@@ -100,7 +107,8 @@ def prepare(
     from mlsg.data.sources import Reading
     from mlsg.report.output import print_sentences
 
-    settings = _recipe(recipe, set_, prepare__lang=lang, prepare__corpus=corpus, prepare__limit=limit)
+    given = {"lang": lang, "corpus": corpus, "limit": limit, "kind": kind}
+    settings = _recipe(recipe, set_, **{f"prepare__{name}": value for name, value in given.items()})
     context, reading = _context(workspace, langs_dir, data_root), Reading(delimiter, quoted, encoding)
     print_sentences(run_prepare(settings, context, source or (), column, reading))
 
@@ -141,7 +149,9 @@ def evaluate(
         Option(help="Folder or hub id; default: the one trained last. Given twice: their paired difference too."),
     ] = None,
     seeds: Annotated[str | None, Option(help="Means over encoders like the last one, seeds 1,2,5 or 1-8.")] = None,
-    pooling: Annotated[str | None, Option(help="Of a plain transformers model: cls, mean, max, first_last.")] = None,
+    pooling: Annotated[
+        str | None, Option(help="Of a plain transformers model: cls, mean, max, ... (mlsg show mean).")
+    ] = None,
     prompt: PromptOption = None,
     prompt_name: PromptNameOption = None,
     json: JsonOption = None,
@@ -167,8 +177,34 @@ def evaluate(
 
 
 @app.command()
+def probe(
+    model: Annotated[str, Option(help="Model: hub id, folder or starter.")] = "starter",
+    langs: Annotated[str | None, Option(help="Languages, as es,ar,tr.")] = None,
+    plot: Annotated[
+        Path | None, Option(help="Draw the curves into a file: .png, .svg, .pdf (needs matplotlib).")
+    ] = None,
+    json: JsonOption = None,
+    markdown: MarkdownOption = None,
+    set_: SetOption = None,
+    data_root: DataRootOption = None,
+    langs_dir: LangsDirOption = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+) -> None:
+    """Every layer under every pooling, per language, and a choice among them without labels."""
+    from mlsg.api import run_probe
+    from mlsg.report.output import print_probe
+
+    settings = _recipe("zero_shot", set_, eval__langs=langs.split(",") if langs else None)
+    found = run_probe(settings, _context(workspace, langs_dir, data_root), model)
+    print_probe(found, json=json, markdown=markdown, plot=plot)
+
+
+@app.command()
 def run(
-    name: Annotated[str, Argument(help="Recipe, or the path of your own TOML.")],
+    names: Annotated[list[str], Argument(help="Recipes, or paths of your own TOMLs; several are compared.")],
+    seeds: Annotated[str | None, Option(help="An encoder for each of several seeds: 1,2,5 or 1-8.")] = None,
+    jobs: Annotated[int, Option(min=1, help="With --seeds: this many trainings at a time.")] = 1,
+    against: AgainstOption = None,
     json: JsonOption = None,
     markdown: MarkdownOption = None,
     processes: ProcessesOption = 1,
@@ -177,18 +213,44 @@ def run(
     langs_dir: LangsDirOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
 ) -> None:
-    """All stages of a recipe."""
+    """All stages of a recipe, or of several, which are then compared."""
     from mlsg.api import run_recipe
-    from mlsg.report.output import print_scores
+    from mlsg.compare import run_methods
+    from mlsg.report.output import print_comparison, print_scores
 
-    context = _context(workspace, langs_dir, data_root)
-    print_scores([run_recipe(_recipe(name, set_), context, processes)], json=json, markdown=markdown)
+    context, recipes = _context(workspace, langs_dir, data_root), [_recipe(name, set_) for name in names]
+    if len(recipes) == 1 and seeds is None:
+        print_scores([run_recipe(recipes[0], context, processes)], json=json, markdown=markdown)
+        return
+    found = run_methods(recipes, context, _seeds(seeds), jobs=jobs, processes=processes, against=against)
+    print_comparison(found, json=json, markdown=markdown)
+
+
+@app.command()
+def compare(
+    names: Annotated[list[str], Argument(help="Recipes, or paths of your own TOMLs, that were run before.")],
+    seeds: Annotated[str | None, Option(help="The seeds that were run: 1,2,5 or 1-8.")] = None,
+    against: AgainstOption = None,
+    json: JsonOption = None,
+    markdown: MarkdownOption = None,
+    set_: SetOption = None,
+    data_root: DataRootOption = None,
+    langs_dir: LangsDirOption = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+) -> None:
+    """Methods by languages: means over seeds, and paired differences from one of them."""
+    from mlsg.compare import compare_made
+    from mlsg.report.output import print_comparison
+
+    context, recipes = _context(workspace, langs_dir, data_root), [_recipe(name, set_) for name in names]
+    found = compare_made(recipes, context, _seeds(seeds), against=against)
+    print_comparison(found, json=json, markdown=markdown)
 
 
 @app.command()
 def quickstart(workspace: WorkspaceOption = DEFAULT_WORKSPACE) -> None:
     """The whole job on what travels inside mlsg; no network."""
-    run("quickstart", workspace=workspace)
+    run(["quickstart"], workspace=workspace)
 
 
 @app.command()
@@ -224,6 +286,18 @@ def explain(
     context = _context(workspace, langs_dir, data_root)
     for line in explain_recipe(_recipe(name, set_), context) if name else explain_last(context):
         result(line)
+
+
+@app.command()
+def static(
+    source: Annotated[str, Argument(help="Word vectors of GloVe or fastText as text (also packed), or a base.")],
+    folder: Annotated[Path, Argument(help="A new folder.")],
+) -> None:
+    """A base of one vector a word: of a file, or of another base's input embeddings."""
+    from mlsg.api import make_static
+
+    make_static(source, folder)
+    result(str(folder))
 
 
 @app.command()

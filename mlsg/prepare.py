@@ -9,6 +9,8 @@ differs) and duplicate (a corpus of repetitions keeps them). Where a limit is se
 of a corpus that is streamed from the hub no more is read than it needs (`mlsg.hub.stream`).
 What is not done: no other near-duplicates are found, and no language is identified.
 
+A row may also be a pair or a triplet of sentences, with a TAB between them, or a document (`prepare.kind`).
+
 The text is compared with the sets of all languages that have their files here, and with those of its own language that
 are on the hub; what else is on the hub is compared when it is evaluated (`mlsg.evaluate.leakage`), so that no download
 of that time changes the text. The facts of the artefact say how many lines were read, kept and dropped for which
@@ -32,19 +34,20 @@ from numpy.typing import NDArray
 from mlsg import console
 from mlsg.cache.artefact import Artefact, Request
 from mlsg.config.catalog import Corpus, PairSet
-from mlsg.config.recipes import PrepareSettings, Recipe
+from mlsg.config.recipes import COLUMNS, Kind, PrepareSettings, Recipe
 from mlsg.config.settings import table_of
 from mlsg.context import Context
 from mlsg.data.comparison import evaluation_sentences
 from mlsg.data.corpora import StreamedTexts, stream_corpus
 from mlsg.data.pairs import LocatedSet, MissingSet, locate_set
-from mlsg.data.sources import AS_NAMED, Reading, fingerprint_sources, stream_sources
+from mlsg.data.sources import AS_NAMED, Columns, Reading, columns_of, fingerprint_sources, stream_sources
 from mlsg.errors import DataError, SettingError
 from mlsg.hub import RowStream
 from mlsg.text.evaluation import EvaluationSentences
 from mlsg.text.filter import FilterCounts, LineFilter, batches, filter_texts
 from mlsg.text.matching import match_forms
 from mlsg.text.normalise import normalise
+from mlsg.text.rows import filter_documents, filter_rows
 from mlsg.text.split import has_ended, read_shards, read_while_written, split, splitter, stored_lines, write_shards
 
 STAGE = "sentences"
@@ -81,6 +84,10 @@ class _PrepareJob:
         settings = table_of(self.settings)
         if not self.settings.limit:
             settings.pop("seed")
+        if self.settings.kind == "sentences":
+            settings.pop("kind")
+        for name in ("back_translate", "beams"):  # of what is made of the sentences
+            settings.pop(name)
         declared = {
             "corpus": self.corpus.name,
             "documents": self.corpus.documents,
@@ -88,7 +95,7 @@ class _PrepareJob:
             "transductive": list(self.corpus.transductive),
         }
         sets = {f"set {each.pair_set.name}": each.text for each in self.located}
-        tools = {"splitter": splitter()} if self.corpus.documents else {}
+        tools = {"splitter": splitter()} if self.corpus.documents or self.settings.kind == "documents" else {}
         return Request(
             stage=STAGE,
             format=FORMAT,
@@ -104,7 +111,7 @@ def prepare(
     context: Context,
     *,
     sources: Sequence[Path] = (),
-    column: str = "text",
+    column: Columns | None = None,
     reading: Reading = AS_NAMED,
 ) -> Artefact:
     """Return the sentences of `recipe.prepare`, from its corpus or from the user's own files.
@@ -120,12 +127,14 @@ def prepare(
         raise SettingError("prepare.drop_near without prepare.drop_evaluation", "set both, or neither")
     catalog, data_root, hub = context.catalog, context.data_root, context.hub
     language = catalog.language(settings.lang)
+    column = _checked_columns(settings.kind, column)
     if sources:
         corpus = Corpus("files", settings.lang, licence="of the user's own files")
         fingerprints = fingerprint_sources(sources, column, reading)
         texts = stream_sources(sources, column, reading)
     else:
         corpus = language.corpus(settings.corpus)
+        _check_corpus(corpus, settings.kind)
         fingerprint, texts = stream_corpus(corpus, data_root, hub, settings.limit, settings.seed)
         fingerprints = {"corpus": fingerprint}
     sets = catalog.all_sets() if settings.drop_evaluation else []
@@ -174,8 +183,29 @@ def count_forms(path: Path, forms: Set[str]) -> Counter[str]:
     """Return how often a file of sentences holds each of the evaluation sentences that has one of these match forms."""
     count = Counter[str]()
     for batch in batches(stored_lines(path)):
-        count.update(form for form in match_forms(batch.split("\n")) if form in forms)
+        texts = batch.replace("\t", "\n").split("\n")  # of pairs and triplets each sentence by itself
+        count.update(form for form in match_forms(texts) if form in forms)
     return count
+
+
+def _checked_columns(kind: Kind, column: Columns | None) -> Columns:
+    """Return the columns of a kind of text. Raises SettingError for another number than it has."""
+    wanted = COLUMNS[kind]
+    given = wanted if column is None else columns_of(column)
+    if len(given) != len(wanted):
+        triplet, scored = "three: anchor, positive, hard negative", "three: both sentences and the score"
+        one = {"pairs": "two", "triplets": triplet, "scored_pairs": scored}.get(kind, "one")
+        problem = f'prepare.kind = "{kind}" with {len(given)} columns ({", ".join(given)})'
+        raise SettingError(problem, f"name {one}, --column once for each")
+    return given
+
+
+def _check_corpus(corpus: Corpus, kind: Kind) -> None:
+    """Raise SettingError for a corpus whose rows cannot be of this kind."""
+    found = {len(each.columns) for each in corpus.files} | {len(each.columns) for each in corpus.hub}
+    if len(COLUMNS[kind]) > 1 and found != {len(COLUMNS[kind])}:
+        problem = f"corpus {corpus.name} has {' or '.join(map(str, sorted(found)))} columns, not those of {kind}"
+        raise SettingError(problem, f"name another corpus, or declare its columns: {', '.join(COLUMNS[kind])}")
 
 
 def _locate(pair_set: PairSet, lang: str, context: Context) -> LocatedSet | MissingSet | PairSet:
@@ -196,7 +226,8 @@ def _reason(missing: MissingSet, data_root: Path | None) -> str:
 
 def _build(job: _PrepareJob, folder: Path, scratch: Path) -> Mapping[str, Any]:
     evaluation, unreadable = evaluation_sentences(job.located, job.context.workspace, job.context.hub)
-    settings, documents, kept = job.settings, job.corpus.documents, bool(job.corpus.transductive)
+    settings, kept = job.settings, bool(job.corpus.transductive)
+    documents = job.corpus.documents and settings.kind == "sentences"
     near = EvaluationSentences() if kept or not settings.drop_near else evaluation.near()
     line_filter = LineFilter(
         settings.min_chars,
@@ -206,13 +237,13 @@ def _build(job: _PrepareJob, folder: Path, scratch: Path) -> Mapping[str, Any]:
         stored=documents,
         near=near.forms,
     )
-    texts = _split(job, scratch / "shards") if documents else job.texts
+    texts = _split(job, scratch / "shards") if documents else iter(job.texts)
     counts = FilterCounts()
     unsampled = scratch / "unsampled.txt"
     enough = settings.limit if job.rows_at_once else None
     with console.progress("prepare", enough, "sentences") as bar, unsampled.open("wb") as file:
         shown = 0
-        for lines in filter_texts(line_filter, texts, counts, 10 * enough if enough else None):
+        for lines in _filtered(job, line_filter, texts, counts, 10 * enough if enough else None):
             file.write(b"\n".join((*lines, b"")))
             now = counts.kept if enough else counts.read
             bar.advance(now - shown, kept=counts.kept)
@@ -229,6 +260,18 @@ def _build(job: _PrepareJob, folder: Path, scratch: Path) -> Mapping[str, Any]:
     if enough and job.opened and not has_ended(scratch / "shards"):
         facts["read_rows"] = [asdict(taken) for taken in job.opened.taken if taken.rows]
     return facts
+
+
+def _filtered(
+    job: _PrepareJob, line_filter: LineFilter, texts: Iterator[str], counts: FilterCounts, characters: int | None
+) -> Iterator[Sequence[bytes]]:
+    """Yield the rows that are kept, in batches."""
+    if job.settings.kind == "sentences":
+        return filter_texts(line_filter, texts, counts, characters)
+    if job.settings.kind == "documents":
+        return filter_documents(line_filter, texts, lambda document: split(document, job.settings.lang), counts)
+    columns, scored = len(COLUMNS[job.settings.kind]), job.settings.kind == "scored_pairs"
+    return filter_rows(line_filter, zip(*[texts] * columns, strict=True), counts, scored=scored)
 
 
 def _split(job: _PrepareJob, shards: Path) -> Iterator[str]:
@@ -275,6 +318,7 @@ def _facts(job: _PrepareJob, counts: FilterCounts, size: int) -> dict[str, Any]:
         "dropped": {reason: counts.dropped[reason] for reason in sorted(counts.dropped)},
         "not_sampled": counts.kept - size,
         "checked": job.settings.drop_evaluation,
+        **({} if job.settings.kind == "sentences" else {"kind": job.settings.kind}),
     }
 
 

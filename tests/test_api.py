@@ -136,7 +136,7 @@ def test_another_objective_brings_its_own_settings() -> None:
         ({"view_weighting": "sif"}, "objective.view_weighting"),
         ({"objective__name": "sgopt"}, 'unknown objective "sgopt"'),
         ({"batch_size": None}, "must be a whole number"),
-        ({"transform": "white"}, "[encoder] of recipe zero_shot: transform"),
+        ({"transform": "white"}, 'unknown setting "transform"'),
     ],
 )
 def test_a_wrong_setting_is_an_error_when_the_recipe_is_loaded(settings: dict[str, object], words: str) -> None:

@@ -12,7 +12,22 @@ import pytest
 from mlsg.config.recipes import recipe_names
 from tests.command import environment, mlsg
 
-COMMANDS = ("prepare", "train", "eval", "run", "quickstart", "show", "explain", "check", "gc", "export", "langs")
+COMMANDS = (
+    "prepare",
+    "train",
+    "eval",
+    "run",
+    "quickstart",
+    "show",
+    "explain",
+    "check",
+    "gc",
+    "export",
+    "langs",
+    "compare",
+    "probe",
+    "static",
+)
 
 
 def test_help_is_instant(tmp_path: Path) -> None:
@@ -95,7 +110,7 @@ def test_languages_are_listed_with_licence_and_making(tmp_path: Path) -> None:
         (["train", "--set", "train.batch_size=big"], "must be a whole number"),
         (["show", "sg", "--set", "objective.loss=opt9"], "loss"),
         (["show", "zero_shot", "--set", "objective.foo=1"], 'unknown key "foo" in [objective]'),
-        (["show", "zero_shot", "--set", "name=no_such"], 'unknown objective "no_such"'),
+        (["show", "zero_shot", "--set", "objective.name=no_such"], 'unknown objective "no_such"'),
         (["train", "--set", "objective.foo=1"], 'unknown key "foo" in [objective]'),
         (["train", "--set", "train.tau=1"], 'did you mean "objective.temperature"?'),
         (["train", "--set", "lr=1"], 'did you mean "learning_rate"?'),

@@ -12,7 +12,7 @@ from statistics import median
 
 import pytest
 
-MOST_FILES, MOST_LINES, MOST_LINES_OF_A_FILE, MOST_LINES_OF_THE_MEDIAN_FILE = 135, 15_000, 400, 120
+MOST_FILES, MOST_LINES, MOST_LINES_OF_A_FILE, MOST_LINES_OF_THE_MEDIAN_FILE = 165, 18_200, 420, 120
 """Of the package without `pretraining/`."""
 
 _PACKAGE = Path(__file__).resolve().parents[1] / "mlsg"
@@ -20,9 +20,10 @@ _FLOORS = (
     {"console", "errors"},
     {"cache", "config"},
     {"hub", "context"},
-    {"model", "objectives", "data", "text"},
-    {"prepare", "train", "pretraining", "evaluate", "report"},
+    {"model", "objectives", "transforms", "data", "text"},
+    {"prepare", "join", "back_translate", "train", "pretraining", "evaluate", "report"},
     {"api"},
+    {"compare"},
     {"cli", "exit_codes", "__main__"},
 )
 _FLOOR_OF = {name: number for number, names in enumerate(_FLOORS) for name in names}

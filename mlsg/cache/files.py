@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+_WRITINGS = 5
+
 
 def canonical_json(value: object) -> str:
     """JSON with sorted keys and no spaces: `{"b": 1, "a": []}` -> `{"a":[],"b":1}`; TypeError for what is not JSON."""
@@ -35,13 +37,18 @@ def sha256_file(path: Path) -> str:
 def write_atomically(path: Path, text: str) -> None:
     """Replace `path` by `text` in one step; a reader sees the old file or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-        sync(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    for left in reversed(range(_WRITINGS)):
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        try:
+            temporary.write_text(text, encoding="utf-8", newline="\n")
+            sync(temporary)
+            temporary.replace(path)
+            return
+        except FileNotFoundError:  # where locks do not hold, others take it for what a killed process left
+            if not left:
+                raise
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def read_json(path: Path) -> Any:

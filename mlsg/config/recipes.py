@@ -1,8 +1,9 @@
 """Recipes: the settings of all stages, one TOML file each, read into frozen dataclasses.
 
 A recipe may `extends = "other"`; changed settings (`--set section.key=value`) come last. The settings of an objective
-belong to its own file in `mlsg/objectives/`, those of pretraining to `mlsg/pretraining/`: the tables `[objective]` and
-`[pretrain]` stay plain here. `mlsg.load_recipe` checks the objective too.
+belong to its own file in `mlsg/objectives/`, those of a transform to `mlsg/transforms/`, those of pretraining to
+`mlsg/pretraining/`: the tables `[objective]`, `[transform]` and `[pretrain]` stay plain here. `mlsg.load_recipe` checks
+objective and transform too.
 """
 
 from __future__ import annotations
@@ -21,15 +22,34 @@ DEFAULT_OBJECTIVE = "self_guided"
 _LONGEST_CHAIN = 20  # recipes that extend one another
 
 Precision = Literal["float32", "bf16"]
-Pooling = Literal["cls", "mean", "max", "first_last"]
+Kind = Literal["sentences", "pairs", "triplets", "documents", "scored_pairs"]
+COLUMNS: Mapping[Kind, tuple[str, ...]] = {
+    "sentences": ("text",),
+    "pairs": ("sentence1", "sentence2"),
+    "triplets": ("anchor", "positive", "negative"),
+    "documents": ("text",),
+    "scored_pairs": ("sentence1", "sentence2", "score"),
+}
+"""The texts of a row of each kind, by the names that their columns have where no others are given."""
+Pooling = Literal["cls", "mean", "max", "first_last", "embedding_last", "last_two", "all_layers", "wk", "sif"]
 
 
 @dataclass(frozen=True)
 class PrepareSettings:
     """Settings of `mlsg prepare`: which sentences, and which of them are left out."""
 
-    lang: Annotated[str, "language of the sentences"] = "en"
+    lang: Annotated[str, "language of the sentences; several: en,es,ar, each with a limit of its own: en:20000,es"] = (
+        "en"
+    )
+    kind: Annotated[
+        Kind, "what a row is: a sentence, two or three that belong together, a document, two with a score"
+    ] = "sentences"
     corpus: Annotated[str, "a corpus declared in langs/<lang>.toml; empty: the language's default"] = ""
+    back_translate: Annotated[
+        tuple[str, ...],
+        "two translation models, there and back: each sentence becomes a pair with what they make of it",
+    ] = ()
+    beams: Annotated[int, "beams of the translation models", Between(1, 1000)] = 5
     limit: Annotated[int, "at most this many sentences, a seeded sample; 0: all", Between(0, 10**12)] = 0
     min_chars: Annotated[int, "leave out shorter sentences; a character of an unspaced script: 3", Between(0, 1e9)] = 10
     max_chars: Annotated[int, "leave out longer sentences; a character of an unspaced script: 3", Between(1, 1e9)] = 400
@@ -49,6 +69,9 @@ class TrainSettings:
         int, "at most this many steps, with the whole warm-up and decay in them; 0: all", Between(0, 10**9)
     ] = 0
     batch_size: Annotated[int, "sentences a step, over all processes", Between(2, 2**20)] = 16
+    batches: Annotated[
+        Literal["mixed", "one_language"], "of text of several languages: one_language: a batch has sentences of one"
+    ] = "mixed"
     mini_batch_size: Annotated[int, "sentences a forward pass, to save memory; 0: the whole batch", Between(0, 1e6)] = 0
     learning_rate: Annotated[float, "peak learning rate", Between(0, 1e6)] = 5e-5
     warmup_ratio: Annotated[float, "share of the steps with linear warm-up, linear decay after", Between(0, 1)] = 0.1
@@ -78,12 +101,12 @@ class EncoderSettings:
     """How sentence vectors are read off the base; also the anchor of training."""
 
     pooling: Annotated[
-        Literal["auto", Pooling], "over the tokens of one layer (first_last: of two); auto: the base's own, else cls"
+        Literal["auto", Pooling],
+        "cls, mean, max: of one layer; the others: of several, averaged; auto: the base's own, else cls",
     ] = "auto"
     layer: Annotated[int, "0: embeddings, 1..L: that layer, -1: the last", Between(-1, 10_000)] = -1
     prompt: Annotated[str | None, "put before each sentence; not set: the base's own default"] = None
     prompt_name: Annotated[str | None, "the base's own prompt of this name instead"] = None
-    transform: Annotated[Literal["none"], "map fitted on vectors"] = "none"
 
 
 @dataclass(frozen=True)
@@ -91,6 +114,9 @@ class EvalSettings:
     """Settings of `mlsg eval`."""
 
     langs: Annotated[tuple[str, ...], "languages to evaluate"] = ("en", "es", "ar", "tr")
+    sets: Annotated[
+        tuple[str, ...], "only these of the languages' sets, by name; primary: each language's first; empty: all"
+    ] = ()
     family: Annotated[str, "only sets of this family; empty: each language's public sets"] = ""
     suite: Annotated[str, "what is measured"] = "sts"
     resamples: Annotated[int, "bootstrap resamples of pairs", Between(100, 10**6)] = 1000
@@ -100,7 +126,7 @@ class EvalSettings:
 
 @dataclass(frozen=True)
 class Recipe:
-    """All settings of one run; `objective` and `pretrain` are plain tables."""
+    """All settings of one run; `objective`, `transform` and `pretrain` are plain tables."""
 
     name: str
     summary: str = ""
@@ -108,6 +134,7 @@ class Recipe:
     train: TrainSettings = field(default_factory=TrainSettings)
     objective: Mapping[str, Any] = field(default_factory=lambda: {"name": DEFAULT_OBJECTIVE})
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
+    transform: Mapping[str, Any] = field(default_factory=dict)
     eval: EvalSettings = field(default_factory=EvalSettings)
     pretrain: Mapping[str, Any] | None = None  # only in recipes of `mlsg starter build`
 
@@ -116,7 +143,8 @@ SECTIONS: Mapping[str, type] = {
     "prepare": PrepareSettings, "train": TrainSettings, "encoder": EncoderSettings, "eval": EvalSettings
 }  # fmt: skip
 """The sections whose settings are known here."""
-_KEYS = (*SECTIONS, "objective", "pretrain", "summary")
+_NAMED = ("objective", "transform")  # tables whose settings belong to what their name says
+_KEYS = (*SECTIONS, *_NAMED, "pretrain", "summary")
 
 
 def recipe_names() -> list[str]:
@@ -164,13 +192,13 @@ def _merged_tables(name: str, seen: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _inherited(base: Mapping[str, Any], tables: Mapping[str, Any]) -> dict[str, Any]:
-    """`tables` over `base`, key by key; another objective shares no settings with the one that it replaces."""
+    """`tables` over `base`, key by key; an objective or transform shares no settings with the one that it replaces."""
     merged = {**base, **tables}
     for key, value in tables.items():
         before = base.get(key)
         if isinstance(before, dict) and isinstance(value, dict):
-            name = before.get("name", DEFAULT_OBJECTIVE)
-            if key != "objective" or value.get("name", name) == name:
+            name = before.get("name", DEFAULT_OBJECTIVE if key == "objective" else "none")
+            if key not in _NAMED or value.get("name", name) == name:
                 merged[key] = {**before, **value}
     return merged
 
@@ -187,6 +215,9 @@ def _build(name: str, tables: Mapping[str, Any]) -> Recipe:
         key: read_settings(cls, tables.get(key, {}), f"[{key}] of recipe {name}") for key, cls in SECTIONS.items()
     }
     objective = {"name": DEFAULT_OBJECTIVE, **tables.get("objective", {})}
-    if not isinstance(objective["name"], str):
-        raise SettingError(f"[objective] of recipe {name}: name is not a text", "name an objective")
-    return Recipe(name, tables.get("summary", ""), objective=objective, pretrain=tables.get("pretrain"), **sections)
+    transform = tables.get("transform", {})
+    for key, table in (("objective", objective), ("transform", transform)):
+        if not isinstance(table.get("name", ""), str):
+            raise SettingError(f"[{key}] of recipe {name}: name is not a text", f"name one, as mlsg show {name} lists")
+    plain = {"objective": objective, "transform": transform, "pretrain": tables.get("pretrain")}
+    return Recipe(name, tables.get("summary", ""), **plain, **sections)

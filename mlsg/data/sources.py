@@ -25,6 +25,9 @@ from mlsg.data.readers.packed import cannot_open
 from mlsg.data.readers.text import is_text_encoding
 from mlsg.errors import DataError, SettingError
 
+Columns = str | Sequence[str]
+"""One column, or several whose cells are one row of text."""
+
 
 @dataclass(frozen=True)
 class SourceFile(Files):
@@ -57,7 +60,7 @@ class Reading:
 AS_NAMED = Reading()
 
 
-def source_file(path: Path, column: str, reading: Reading = AS_NAMED) -> SourceFile:
+def source_file(path: Path, column: Columns, reading: Reading = AS_NAMED) -> SourceFile:
     """How a file is read, by its name: `a.CSV.gz` -> comma-separated and quoted, with a header.
 
     Raises DataError for a path that does not exist, is a folder (naming the files in it) or is of an unknown kind.
@@ -75,25 +78,31 @@ def source_file(path: Path, column: str, reading: Reading = AS_NAMED) -> SourceF
         known = ", ".join(BY_SUFFIX)
         raise DataError(f"{path} is of an unknown kind", f"name it by what it holds: {known}; also {', '.join(PACKED)}")
     options: dict[str, Any] = {**BY_SUFFIX[suffix], "encoding": reading.encoding}
+    columns = columns_of(column)
     if suffix == ".txt" and not reading.delimiter:
         options["reader"] = "lines"
+        if len(columns) > 1:
+            raise DataError(f"{path} has no columns ({', '.join(columns)})", r"give --delimiter (\t: TAB) if it has")
     elif suffix == ".xml":
-        options["element"], _, column = column.partition(".")
+        parts = [column.partition(".") for column in columns]
+        options["element"], columns = parts[0][0], tuple(part[2] for part in parts)
+        if len({element for element, _, _ in parts}) > 1:
+            raise DataError(f"{path}: columns of different elements", "name children of one element: pair.a, pair.b")
     elif options["reader"] == "delimited":
         options["delimiter"] = reading.character or options["delimiter"]
         options["quoted"] = options["quoted"] if reading.quoted is None else reading.quoted
         options["quotes_said"] = reading.quoted is not None
-    return SourceFile(paths=(str(path),), columns=(column,), **options)
+    return SourceFile(paths=(str(path),), columns=columns, **options)
 
 
-def fingerprint_sources(paths: Sequence[Path], column: str, reading: Reading = AS_NAMED) -> dict[str, str]:
+def fingerprint_sources(paths: Sequence[Path], column: Columns, reading: Reading = AS_NAMED) -> dict[str, str]:
     """Return what can change the sentences of each file, in order: kind, column, how it is read, and sha256.
 
     Raises as `stream_sources` before any text.
     """
     files = _source_files(paths, column, reading)
     kinds = [suffix_of(path.name).removeprefix(".") for path in paths]
-    columns = ["" if file.reader == "lines" else f"[{column}]" for file in files]
+    columns = ["" if file.reader == "lines" else f"[{']['.join(columns_of(column))}]" for file in files]
     said = "" if reading == AS_NAMED else f"[{reading}]"
     return {
         f"source {number}": f"{kind}{read}{said} {file_hash(path)}"
@@ -101,8 +110,10 @@ def fingerprint_sources(paths: Sequence[Path], column: str, reading: Reading = A
     }
 
 
-def stream_sources(paths: Sequence[Path], column: str = "text", reading: Reading = AS_NAMED) -> Iterator[str]:
+def stream_sources(paths: Sequence[Path], column: Columns = "text", reading: Reading = AS_NAMED) -> Iterator[str]:
     """Yield the raw texts of all files in their order, with flat memory (a .json file is held as a whole).
+
+    Of several columns the cells of one row follow one another.
 
     Raises DataError for everything that `source_file` refuses and SettingError for options that none of the files can
     have (both at once, before any text), DataError for a missing column, a cell that is not text, rows of unequal
@@ -141,7 +152,12 @@ def pipes_kept(paths: Sequence[Path]) -> Iterator[list[Path]]:
             raise DataError(problem, error.remedy) from None
 
 
-def _source_files(paths: Sequence[Path], column: str, reading: Reading) -> list[SourceFile]:
+def columns_of(column: Columns) -> tuple[str, ...]:
+    """One name or several as several."""
+    return (column,) if isinstance(column, str) else tuple(column)
+
+
+def _source_files(paths: Sequence[Path], column: Columns, reading: Reading) -> list[SourceFile]:
     files = [source_file(path, column, reading) for path in paths]
     if not any(file.reader == "delimited" for file in files) and (reading.delimiter or reading.quoted is not None):
         raise SettingError(

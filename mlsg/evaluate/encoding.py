@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +75,7 @@ def _complete(
     for each in found:
         each.truncated[:], each.unknown[:] = counts.truncated, counts.unknown
     waiting: list[int] = []
+    began = time.monotonic()
 
     def keep() -> None:
         texts = [missing[row] for row in waiting]
@@ -92,6 +94,8 @@ def _complete(
                 keep()
             bar.advance(len(done))
     keep()
+    for kept_in in stores if missing else ():
+        kept_in.note_speed(len(missing) / max(time.monotonic() - began, 1e-9))
     rows.vectors[places], rows.known[places] = found[0].vectors, True
     rows.truncated[places], rows.unknown[places] = found[0].truncated, found[0].unknown
 

@@ -62,6 +62,8 @@ def _lines(path: Path, sets: Sequence[LocatedSet], hub: Hub) -> Mapping[str, Any
 def _path_of(text: str, workspace: Workspace) -> Path | None:
     """Where the text is, undamaged."""
     for artefact in workspace.artefacts(STAGE):
+        if artefact.facts.get("kind") == "documents":  # their sentences do not stand by themselves
+            continue
         path = sentences_file(artefact)
         if path.is_file() and text_sha256(artefact) == text == sha256_file(path):
             return path

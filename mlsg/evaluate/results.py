@@ -172,7 +172,7 @@ class Scores:
             "encoder": asdict(self.encoder),
             "suite": self.suite,
             "languages": {lang: self._language(name) for lang, name in self.primaries.items()},
-            "sets": [_json({name: getattr(score, name) for name in _SHOWN}) for score in self.sets],
+            "sets": [rounded({name: getattr(score, name) for name in _SHOWN}) for score in self.sets],
         }
 
     def to_frame(self) -> DataFrame:
@@ -232,7 +232,7 @@ class Scores:
             "pairs": score.pairs if score else 0,
             "baselines": {role: score.baselines[role] if score else None for role in BASELINES},
         }
-        return {key: _json(value) for key, value in found.items()}
+        return {key: rounded(value) for key, value in found.items()}
 
 
 @dataclass(frozen=True)
@@ -265,8 +265,8 @@ class Differences:
             "first": self.first.key,
             "second": self.second.key,
             "primaries": dict(self.primaries),
-            "mean": None if self.mean is None else _json(asdict(self.mean)),
-            "sets": [_json(asdict(each)) for each in self.sets],
+            "mean": None if self.mean is None else rounded(asdict(self.mean)),
+            "sets": [rounded(asdict(each)) for each in self.sets],
         }
 
 
@@ -293,20 +293,20 @@ class SeedScores:
             "seeds": list(self.seeds),
             "scores": [each.to_dict() for each in self.scores],
             "sets": [
-                _json({**{name: getattr(each, name) for name in shown}, "spread": self.spreads.get(each.set)})
+                rounded({**{name: getattr(each, name) for name in shown}, "spread": self.spreads.get(each.set)})
                 for each in self.means.sets
             ],
-            "mean": None if mean is None else _json({**asdict(mean), "spread": self.spread}),
+            "mean": None if mean is None else rounded({**asdict(mean), "spread": self.spread}),
         }
 
 
-def _json(value: Any) -> Any:
+def rounded(value: Any) -> Any:
     """A value as JSON has it; six decimals: below what any number of threads or pairs can mean, and -0.0 is 0.0."""
     if isinstance(value, float):
         return round(value, 6) + 0.0
     if isinstance(value, Mapping):
-        return {name: _json(part) for name, part in value.items()}
-    return [_json(part) for part in value] if isinstance(value, (tuple, list)) else value
+        return {name: rounded(part) for name, part in value.items()}
+    return [rounded(part) for part in value] if isinstance(value, (tuple, list)) else value
 
 
 def _pair(ends: Sequence[float] | None) -> Interval | None:

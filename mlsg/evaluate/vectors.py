@@ -36,7 +36,7 @@ from mlsg.evaluate.encoder_ref import EncoderRef
 
 FORMAT = 2
 LIMIT = 8 * 2**30  # bytes that all encoders' vectors may take
-_FACTS = "encoder.json"
+_FACTS, _SPEED = "encoder.json", "speed.json"
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,25 @@ class VectorStore:
         with self._writing():
             write_atomically(self.folder / _FACTS, sealed_json(facts))
 
+    def speed(self) -> float | None:
+        """Sentences a second when vectors were last computed here; None where they never were. Damage is removed."""
+        path = self.folder / _SPEED
+        try:
+            return 1 / float(read_sealed(path)["seconds"])
+        except (ValueError, KeyError, TypeError, ZeroDivisionError):
+            path.unlink(missing_ok=True)
+        except OSError:
+            pass
+        return None
+
+    def note_speed(self, sentences: float) -> None:
+        """Keep how many sentences a second there were."""
+        with self._writing():
+            write_atomically(self.folder / _SPEED, sealed_json({"seconds": 1 / sentences}))
+
     def find(self, texts: Sequence[str], dimension: int) -> Rows:
         """What is kept of some texts. A damaged file is reported and removed."""
+        self.speed()
         rows = Rows.empty(len(texts), dimension)
         place = {digest(text): number for number, text in enumerate(texts)}
         for path in sorted(self.folder.glob("*.npy")):

@@ -12,6 +12,7 @@ Names are those of sentence-transformers. In float32 the vectors equal those of 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -26,7 +27,7 @@ from torch import Tensor
 from mlsg import console
 from mlsg.errors import SettingError, nearest
 from mlsg.model.backbone import Backbone, read_backbone
-from mlsg.model.fast.packing import Packed, pack, pool_packed
+from mlsg.model.fast.packing import Packed, pack, pool_packed, pool_weighted
 from mlsg.model.fast.threads import parallel_map, prefetch
 from mlsg.model.folder import (
     EncoderModules,
@@ -37,13 +38,15 @@ from mlsg.model.folder import (
     write_layout,
     write_provenance,
 )
-from mlsg.model.modules import Dense, Normalize, read_module, write_layer_average, write_module
+from mlsg.model.folder_keys import LAYER_MEANS
+from mlsg.model.modules import AfterPooling, Dense, read_module, write_layer_mean, write_module
 from mlsg.model.pooling import POOLINGS, checked_layer, modes_of
 from mlsg.model.precision import PRECISIONS, autocast
 from mlsg.model.pretrained import write_model
 from mlsg.model.source import find_model
 from mlsg.model.tokenizer import write_tokenizer
 from mlsg.model.tokens import Tokens, equal_batches, length_sorted, token_batches
+from mlsg.model.word_weights import read_word_weights, write_word_weights
 
 if TYPE_CHECKING:
     from mlsg.hub import Hub
@@ -70,8 +73,8 @@ class Encoder:
 
     `layer` is 0..L. `prompts` are texts by name, put before each sentence on demand, or always where
     `default_prompt_name` is one of them; without `include_prompt` their tokens are attended to and not pooled.
-    `truncate_dim` keeps the first so many numbers of a vector. `provenance` is what mlsg.json says of where the encoder
-    comes from, `source` the folder or hub id that it was loaded from.
+    `truncate_dim` keeps the first so many numbers of a vector; `word_weights` (vocabulary,) are those of pooling sif.
+    `provenance` is what mlsg.json says of where the encoder comes from, `source` the folder or hub id that was loaded.
     """
 
     def __init__(
@@ -80,12 +83,13 @@ class Encoder:
         pooling: str,
         layer: int = -1,
         *,
-        modules: Iterable[Dense | Normalize] = (),
+        modules: Iterable[AfterPooling] = (),
         prompts: Mapping[str, str] | None = None,
         default_prompt_name: str | None = None,
         include_prompt: bool = True,
         truncate_dim: int | None = None,
         similarity_fn_name: str = "cosine",
+        word_weights: Tensor | None = None,
         precision: str = "float32",
         provenance: Mapping[str, Any] | None = None,
         source: str | None = None,
@@ -101,6 +105,7 @@ class Encoder:
         self.include_prompt = include_prompt
         self.truncate_dim = truncate_dim
         self.similarity_fn_name = similarity_fn_name
+        self.word_weights = word_weights
         self.precision = precision
         self.provenance = dict(provenance or {})
         self.source = source
@@ -131,7 +136,10 @@ class Encoder:
         located = find_model(str(source), revision, hub)
         found = _encoder_modules(located.folder, pooling, layer, str(source))
         backbone = read_backbone(located)
-        modules: list[Dense | Normalize] = []
+        modules: list[AfterPooling] = []
+        weights = None
+        if found.word_weights is not None:
+            weights = read_word_weights(found.word_weights, backbone.model.config.vocab_size)
         dimension = backbone.dimension * len(modes_of(found.pooling))
         for each in found.modules:
             module = read_module(each, dimension)
@@ -148,6 +156,7 @@ class Encoder:
             include_prompt=found.include_prompt,
             truncate_dim=found.truncate_dim,
             similarity_fn_name=found.similarity_fn_name,
+            word_weights=weights,
             precision=precision,
             provenance=read_provenance(located.folder),
             source=str(source),
@@ -259,12 +268,14 @@ class Encoder:
     def pooled(self, states: Sequence[Tensor], packed: Packed, prompt: int, layer: int) -> Tensor:
         """(b, d) from hidden states (r, t, d) of sentences of which the first `prompt` tokens are the prompt's."""
         own = packed if self.include_prompt or not prompt else packed.after(prompt)
+        if self.word_weights is not None:
+            return pool_weighted(states[layer], own, self.word_weights.to(states[layer].device))
         return pool_packed(states, own, self.pooling, layer)
 
     @property
     def reads_last_layer(self) -> bool:
         """Whether the last layer's output is all that the pooling needs."""
-        return self.layer == self.backbone.layers and self.pooling != "first_last"
+        return self.layer == self.backbone.layers and self.pooling not in (*LAYER_MEANS, "wk")
 
     def ready(self) -> Backbone:
         """The backbone without dropout, as fast as this machine can run it; made once for a device."""
@@ -277,6 +288,12 @@ class Encoder:
         """What of each tokenised text is cut off or unknown."""
         return Counts(tokens.truncated, tokens.occurrences(self.backbone.tokenizer.unk_token_id))
 
+    def followed_by(self, module: AfterPooling) -> Encoder:
+        """The same encoder with one more module after its last one."""
+        other = copy.copy(self)
+        other.backbone, other.modules = self.backbone, (*self.modules, module.to(self.backbone.device).eval())
+        return other
+
     def save_pretrained(self, folder: str | Path) -> None:
         """Write a folder that `from_pretrained`, SentenceTransformer and AutoModel load; see `save`."""
         self.save(Path(folder).expanduser())
@@ -287,7 +304,7 @@ class Encoder:
         `provenance` None is that of this encoder. A pooling from layer k < L is written as a model of k layers. Raises
         ModelError where the base cannot be cut like this.
         """
-        whole, averaged = self.backbone, self.pooling == "first_last"
+        whole, averaged = self.backbone, self.pooling in LAYER_MEANS
         base = whole if self.layer == whole.layers else whole.truncated(self.layer)
         folder.mkdir(parents=True, exist_ok=True)
         kinds = tuple(ModuleFolder(type(module).__name__, folder) for module in self.modules)
@@ -302,8 +319,13 @@ class Encoder:
         write_tokenizer(base.tokenizer, folder, base.max_length)
         for number, module in enumerate(self.modules):
             write_module(module, places[str(number)])
+        if self.word_weights is not None:
+            ids = list(range(len(self.word_weights)))
+            names = [name or f"[{n}]" for n, name in zip(ids, base.tokenizer.convert_ids_to_tokens(ids), strict=True)]
+            write_word_weights(names, self.word_weights.cpu(), places["WordWeights"])
         if averaged:
-            write_layer_average(places["WeightedLayerPooling"], base.layers, base.dimension)
+            chosen = LAYER_MEANS[self.pooling](base.layers)
+            write_layer_mean(places["WeightedLayerPooling"], chosen, base.layers, base.dimension)
         facts = {"pooling": self.pooling, "layer": self.layer, "base_layers": whole.layers}
         facts |= {"dimension": self.dimension, "max_length": self.max_length}
         write_provenance(folder, facts, self.provenance if provenance is None else provenance)

@@ -27,11 +27,13 @@ from mlsg.errors import ModelError
 from mlsg.model.folder_keys import (
     INSTEAD,
     LAYER_AVERAGE,
+    LAYER_MEANS,
     LEGACY_MODES,
     MODEL,
     MODULE,
     POOLING,
     TRANSFORMER,
+    WK,
     known,
     read_known,
     read_settings,
@@ -48,6 +50,13 @@ _SENTENCE_CONFIGS = tuple(f"sentence_{kind}_config.json" for kind in _BERTS)
 """In the order in which sentence-transformers looks for them; the first one that says anything counts."""
 
 _MODEL_CONFIG = "config_sentence_transformers.json"
+OWN = {
+    "Flow": "mlsg.model.flow.Flow",
+    "NearestMean": "mlsg.model.nearest_mean.NearestMean",
+    "WK": "mlsg.model.wk.WK",
+}
+"""Modules that sentence-transformers does not have, by the names under which it finds, and refuses, them."""
+
 _EMPTY_PROMPTS = ("query", "document")  # sentence-transformers has them in every model
 _AGAIN = "download the model again"
 
@@ -83,6 +92,8 @@ class EncoderModules:
     include_prompt: bool = True
     truncate_dim: int | None = None
     similarity_fn_name: str = "cosine"
+    word_weights: Path | None = None
+    """Folder of the tokens' weights, of pooling sif."""
 
 
 def is_sentence_transformer(folder: Path) -> bool:
@@ -116,21 +127,31 @@ def read_encoder_modules(folder: Path) -> EncoderModules:
     Raises ModelError for a module, pooling or layer mix that mlsg does not have.
     """
     _, *modules = _modules(folder)
-    averaged = bool(modules) and modules[0][0] == "WeightedLayerPooling"
-    if averaged:
-        _check_layer_average(read_transformer(folder).folder, modules[0][1])
-        modules = modules[1:]
-    if not modules or modules[0][0] != "Pooling":
-        raise ModelError(f"{folder / _MODULES}: no Pooling follows the Transformer", INSTEAD)
-    pooling, include_prompt = _pooling(modules[0][1])
-    if averaged and pooling != "mean":
-        raise ModelError(f"{folder / _MODULES}: mlsg does not have {pooling} over averaged layers", INSTEAD)
-    for kind, where in modules[1:]:
-        if kind not in ("Dense", "Normalize"):
+    pooling, include_prompt, weights = "", True, None
+    kind, where = modules[0] if modules else ("", folder)
+    if kind == "WK":
+        read_known(where / "config.json", WK)
+        pooling = "wk"
+    elif kind == "WeightedLayerPooling":
+        pooling = _layer_mean(read_transformer(folder).folder, where)
+    elif kind == "WordWeights":
+        pooling, weights = "sif", where
+    modules = modules[1:] if pooling else modules
+    if pooling != "wk":
+        if not modules or modules[0][0] != "Pooling":
+            raise ModelError(f"{folder / _MODULES}: no Pooling follows the Transformer", INSTEAD)
+        over_tokens, include_prompt = _pooling(modules[0][1])
+        if pooling and over_tokens != "mean":
+            averaged = "weighted tokens" if weights else "averaged layers"
+            raise ModelError(f"{folder / _MODULES}: mlsg does not have {over_tokens} over {averaged}", INSTEAD)
+        pooling, modules = pooling or over_tokens, modules[1:]
+    for kind, where in modules:
+        if kind not in ("Dense", "Normalize", "Flow", "NearestMean"):
             raise ModelError(f"{where}: mlsg does not have the module {kind}", INSTEAD)
-    following = tuple(ModuleFolder(kind, where) for kind, where in modules[1:])
-    pooling = "first_last" if averaged else pooling
-    return EncoderModules(pooling, following, include_prompt=include_prompt, **_model_settings(folder))
+    following = tuple(ModuleFolder(kind, where) for kind, where in modules)
+    return EncoderModules(
+        pooling, following, include_prompt=include_prompt, word_weights=weights, **_model_settings(folder)
+    )
 
 
 def write_layout(
@@ -138,16 +159,22 @@ def write_layout(
 ) -> Mapping[str, Path]:
     """Write everything but weights and tokenizer; `dimension` is the base's.
 
-    Returns the folder of each module that has weights: `WeightedLayerPooling`, and those after the pooling by number,
-    `0`, `1`, ...
+    Returns the folder of each module that has weights: `WeightedLayerPooling` or `WordWeights`, and those after the
+    pooling by number, `0`, `1`, ...
     """
-    averaged = layout.pooling == "first_last"
-    kinds = ["Transformer", *(["WeightedLayerPooling"] if averaged else []), "Pooling"]
-    pooling = kinds.index("Pooling")
+    before = {"sif": "WordWeights", **dict.fromkeys(LAYER_MEANS, "WeightedLayerPooling")}.get(layout.pooling)
+    pools = "WK" if layout.pooling == "wk" else "Pooling"
+    kinds = ["Transformer", *([before] if before else []), pools]
+    pooling = kinds.index(pools)
     kinds += [module.kind for module in layout.modules]
     paths = ["", *(f"{number}_{kind}" for number, kind in enumerate(kinds) if number)]
     modules = [
-        {"idx": number, "name": str(number), "path": path, "type": f"sentence_transformers.models.{kind}"}
+        {
+            "idx": number,
+            "name": str(number),
+            "path": path,
+            "type": OWN.get(kind, f"sentence_transformers.models.{kind}"),
+        }
         for number, (kind, path) in enumerate(zip(kinds, paths, strict=True))
     ]
     for path in paths[1:]:
@@ -158,14 +185,18 @@ def write_layout(
     settings = {"model_type": "SentenceTransformer", **settings, "similarity_fn_name": layout.similarity_fn_name}
     truncated = {} if layout.truncate_dim is None else {"truncate_dim": layout.truncate_dim}
     write_json(folder / _MODEL_CONFIG, settings | truncated)
-    modes = ["mean"] if averaged else layout.pooling.split("+")
-    switches: dict[str, Any] = {key: name in modes for key, name in LEGACY_MODES.items()}
-    if modes != [name for name in LEGACY_MODES.values() if name in modes]:  # in an order that no switches can say
-        switches = {"pooling_mode": modes}
-    left_out = {} if layout.include_prompt else {"include_prompt": False}
-    write_json(folder / paths[pooling] / "config.json", {"word_embedding_dimension": dimension, **switches, **left_out})
+    if pools == "WK":
+        write_json(folder / paths[pooling] / "config.json", {})
+    else:
+        modes = ["mean"] if before else layout.pooling.split("+")
+        switches: dict[str, Any] = {key: name in modes for key, name in LEGACY_MODES.items()}
+        if modes != [name for name in LEGACY_MODES.values() if name in modes]:  # in an order that no switches can say
+            switches = {"pooling_mode": modes}
+        left_out = {} if layout.include_prompt else {"include_prompt": False}
+        width = {"word_embedding_dimension": dimension}
+        write_json(folder / paths[pooling] / "config.json", {**width, **switches, **left_out})
     found = {str(number): folder / path for number, path in enumerate(paths[pooling + 1 :])}
-    return {**found, "WeightedLayerPooling": folder / paths[1]} if averaged else found
+    return {**found, before: folder / paths[1]} if before else found
 
 
 def read_provenance(folder: Path) -> dict[str, Any]:
@@ -194,7 +225,7 @@ def _modules(folder: Path) -> list[tuple[str, Path]]:
         known(entry, MODULE, path)
         if lacking := [key for key in ("name", "path", "type") if key not in entry]:
             raise ModelError(f"{path} does not say the {lacking[0]} of a module", _AGAIN)
-        if not entry["type"].startswith("sentence_transformers."):
+        if not entry["type"].startswith("sentence_transformers.") and entry["type"] not in OWN.values():
             own = shown(entry["type"])
             raise ModelError(f"{path}: {own} is code of the model's own, which mlsg never runs", INSTEAD)
         if not _is_inside(folder, entry["path"]):
@@ -232,19 +263,24 @@ def _pooling(where: Path) -> tuple[str, bool]:
     return "+".join([modes] if isinstance(modes, str) else modes), settings.get("include_prompt", True)
 
 
-def _check_layer_average(base: Path, where: Path) -> None:
-    """Raise ModelError unless layers 1 and L, and no others, are averaged: the one mix that mlsg has (first_last)."""
+def _layer_mean(base: Path, where: Path) -> str:
+    """The pooling that averages these layers. Raises ModelError for weights that are none of `LAYER_MEANS`."""
     settings, config = read_known(where / "config.json", LAYER_AVERAGE), read_table(base / "config.json")
     try:
         weights = load_file(path := where / "model.safetensors")["layer_weights"]
     except (OSError, KeyError, TypeError, SafetensorError) as error:
         raise ModelError(f"{path} cannot be read ({error})", _AGAIN) from error
-    layers = config.get("num_hidden_layers", config.get("n_layers"))
-    whole = bool(layers) and weights.shape == (layers,)
-    ends = whole and weights[0] == weights[-1] and 0 < weights[0] < math.inf and not weights[1:-1].any()
+    layers, start = config.get("num_hidden_layers", config.get("n_layers")) or 0, settings.get("layer_start", 1)
     heard = config.get("output_hidden_states") is True
-    if settings.get("layer_start") != 1 or settings.get("num_hidden_layers") != layers or not ends or not heard:
-        raise ModelError(f"{where}: of mixed layers mlsg has the average of the first and the last only", INSTEAD)
+    whole = layers > 0 and weights.shape == (layers + 1 - start,)
+    if heard and whole and settings.get("num_hidden_layers") == layers:
+        chosen = tuple(int(each) + start for each in weights.nonzero()[0])
+        values = {float(weights[each - start]) for each in chosen}
+        for name, layers_of in LAYER_MEANS.items():
+            if len(values) == 1 and 0 < min(values) < math.inf and tuple(sorted(set(layers_of(layers)))) == chosen:
+                return name
+    known = "the first and the last, the last two, or all"
+    raise ModelError(f"{where}: of mixed layers mlsg has plain averages only, of {known}", INSTEAD)
 
 
 def _model_settings(folder: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,14 @@ MODES = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoke
 _SWITCHES = ("cls_token", "max_tokens", "mean_tokens", "mean_sqrt_len_tokens", "weightedmean_tokens", "lasttoken")
 LEGACY_MODES: Mapping[str, str] = {f"pooling_mode_{old}": mode for old, mode in zip(_SWITCHES, MODES, strict=True)}
 """Until version 5.4 each pooling was a switch; those that are on are joined in this order."""
+
+LAYER_MEANS: Mapping[str, Callable[[int], tuple[int, ...]]] = {
+    "first_last": lambda last: (1, last),
+    "embedding_last": lambda last: (0, last),
+    "last_two": lambda last: (last - 1, last),
+    "all_layers": lambda last: tuple(range(1, last + 1)),
+}
+"""Poolings over several layers: those whose outputs each averages, where the last one is given."""
 
 ACTIVATIONS = ("Identity", "Tanh", "ReLU", "GELU")
 INSTEAD = "use an encoder made of Transformer, Pooling, Dense and Normalize, with plain settings"
@@ -63,6 +71,14 @@ def _names(value: Any) -> bool:
 
 def _numbers(value: Any) -> bool:
     return isinstance(value, dict) and _names(list(value)) and all(map(_count, value.values()))
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(type(each) is str for each in value)
+
+
+def _weights(value: Any) -> bool:
+    return isinstance(value, dict) and all(type(each) in (int, float) for each in value.values())
 
 
 def _joined(value: Any) -> bool:
@@ -117,7 +133,8 @@ POOLING: Keys = {
     "pooling_mode": (*MODES, _joined),
     "include_prompt": bool,
 }
-LAYER_AVERAGE: Keys = {**_DIMENSION, "layer_start": 1, "num_hidden_layers": _count}  # WeightedLayerPooling
+LAYER_AVERAGE: Keys = {**_DIMENSION, "layer_start": (0, 1), "num_hidden_layers": _count}  # WeightedLayerPooling
+WORD_WEIGHTS: Keys = {"vocab": _texts, "word_weights": _weights, "unknown_word_weight": (int, float)}
 NORMALIZE: Keys = _SENTENCE
 DENSE: Keys = {
     **_SENTENCE,
@@ -127,6 +144,10 @@ DENSE: Keys = {
     "activation_function": activation,
     "use_residual": (None, False),
 }
+
+WK: Keys = {}
+FLOW: Keys = dict.fromkeys(("dimension", "levels", "depth", "width"), _count)
+NEAREST_MEAN: Keys = {"dimension": _count}
 
 LORA: Keys = {  # what decides in peft's adapter_config.json
     "peft_type": "LORA",

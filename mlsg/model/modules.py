@@ -1,8 +1,12 @@
-"""What follows the pooling: a linear map (`Dense`), scaling to length 1 (`Normalize`). As in sentence-transformers."""
+"""What follows the pooling: a linear map (`Dense`), scaling to length 1 (`Normalize`), as in sentence-transformers.
+
+`Flow` and `NearestMean` are mlsg's own: sentence-transformers refuses a folder that has one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -11,9 +15,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from mlsg.errors import ModelError
+from mlsg.model.flow import Flow
 from mlsg.model.folder import ModuleFolder, write_json
-from mlsg.model.folder_keys import DENSE, NORMALIZE, activation, read_known, shown
+from mlsg.model.folder_keys import DENSE, FLOW, NEAREST_MEAN, NORMALIZE, activation, read_known, shown
+from mlsg.model.nearest_mean import NearestMean
 
+_LARGEST_FLOW = 2**22  # levels, depth and width multiplied: larger ones are no settings of anyone
 _AGAIN = "download the model again"
 _WEIGHTS = "model.safetensors"
 _IDENTITY, _TANH = "torch.nn.modules.linear.Identity", "torch.nn.modules.activation.Tanh"
@@ -47,7 +54,10 @@ class Normalize(nn.Module):
         return nn.functional.normalize(vectors, dim=-1)
 
 
-def read_module(module: ModuleFolder, dimension: int) -> Dense | Normalize:
+AfterPooling = Dense | Normalize | Flow | NearestMean
+
+
+def read_module(module: ModuleFolder, dimension: int) -> AfterPooling:
     """The module in a folder, taking vectors of `dimension`. Raises ModelError for what mlsg does not have."""
     folder = module.folder
     path = folder / "config.json"
@@ -55,6 +65,10 @@ def read_module(module: ModuleFolder, dimension: int) -> Dense | Normalize:
         if path.exists():
             read_known(path, NORMALIZE)
         return Normalize()
+    if module.kind == "Flow":
+        return _read_flow(folder, dimension)
+    if module.kind == "NearestMean":
+        return _read_means(folder, dimension)
     settings = read_known(path, DENSE)
     tensors = read_tensors(folder / _WEIGHTS)
     weight, bias = tensors.pop("linear.weight", None), tensors.pop("linear.bias", None)
@@ -88,9 +102,39 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     return {name: tensor.float() for name, tensor in found.items()}
 
 
-def write_module(module: Dense | Normalize, folder: Path) -> None:
+def _read_flow(folder: Path, dimension: int) -> Flow:
+    settings, tensors = read_known(folder / "config.json", FLOW), read_tensors(folder / _WEIGHTS)
+    shape = {name: settings.get(name, 0) for name in ("levels", "depth", "width")}
+    if settings.get("dimension") != dimension or not 0 < math.prod(shape.values()) < _LARGEST_FLOW:
+        raise ModelError(f"{folder} does not take vectors of {dimension} dimensions", _AGAIN)
+    flow = Flow(dimension, **shape)
+    try:
+        flow.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise ModelError(f"{folder}: the weights are not of the shape that its config.json says", _AGAIN) from error
+    return flow.requires_grad_(False)
+
+
+def _read_means(folder: Path, dimension: int) -> NearestMean:
+    read_known(folder / "config.json", NEAREST_MEAN)
+    means = read_tensors(folder / _WEIGHTS).get("means")
+    if means is None or means.ndim != 2 or means.shape[1] != dimension or not len(means):
+        raise ModelError(f"{folder} does not take vectors of {dimension} dimensions", _AGAIN)
+    return NearestMean(means)
+
+
+def write_module(module: AfterPooling, folder: Path) -> None:
     """Write a module into its folder, where `write_layout` has made it."""
     if isinstance(module, Normalize):
+        return
+    if isinstance(module, Flow):
+        shape = {"levels": module.levels, "depth": module.depth, "width": module.width}
+        write_json(folder / "config.json", {"dimension": module.dimension, **shape})
+        save_tensors(module.state_dict(), folder)
+        return
+    if isinstance(module, NearestMean):
+        write_json(folder / "config.json", {"dimension": module.means.shape[1]})
+        save_tensors(module.state_dict(), folder)
         return
     linear = module.linear
     settings = {"in_features": linear.in_features, "out_features": linear.out_features, "bias": linear.bias is not None}
@@ -98,11 +142,12 @@ def write_module(module: Dense | Normalize, folder: Path) -> None:
     save_tensors({f"linear.{name}": value for name, value in linear.state_dict().items()}, folder)
 
 
-def write_layer_average(folder: Path, layers: int, dimension: int) -> None:
-    """first_last: sentence-transformers' average of layers 1..L with weights 1, 0, ..., 0, 1."""
-    weights = torch.zeros(layers)
-    weights[0] = weights[-1] = 1.0
-    settings = {"word_embedding_dimension": dimension, "layer_start": 1, "num_hidden_layers": layers}
+def write_layer_mean(folder: Path, chosen: Sequence[int], layers: int, dimension: int) -> None:
+    """sentence-transformers' average of layers s..L, s being 0 or 1, with weight 1 for each chosen one, else 0."""
+    start = min(1, *chosen)
+    weights = torch.zeros(layers + 1 - start)
+    weights[[each - start for each in chosen]] = 1.0
+    settings = {"word_embedding_dimension": dimension, "layer_start": start, "num_hidden_layers": layers}
     write_json(folder / "config.json", settings)
     save_tensors({"layer_weights": weights}, folder)
 

@@ -62,12 +62,9 @@ def read_config(folder: Path) -> PreTrainedConfig:
         raise ModelError(f"{path} names weights of its own (transformers_weights)", "name them model.safetensors")
     causal = getattr(config, "is_decoder", False) or getattr(config, "is_encoder_decoder", False)
     shaped = all(isinstance(getattr(config, name, None), int) for name in ("hidden_size", "num_hidden_layers"))
-    if (
-        causal
-        or not shaped
-        or config.model_type not in MODEL_FOR_MASKED_LM_MAPPING_NAMES
-        or type(config) not in MODEL_MAPPING
-    ):
+    known = config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES and type(config) in MODEL_MAPPING
+    static = config.model_type == "opt" and getattr(config, "num_hidden_layers", None) == 0  # of mlsg.model.static
+    if causal or not shaped or not (known or static):
         problem = f"{folder} is a {config.model_type} model, not an encoder of the BERT kind"
         raise ModelError(problem, "name one such as BERT, XLM-R, DistilBERT, MiniLM or MPNet")
     return config

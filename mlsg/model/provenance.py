@@ -32,6 +32,7 @@ class Provenance:
     base_fingerprint: str = ""
     objective: str = ""
     objective_settings: Mapping[str, Any] = field(default_factory=dict)
+    transform: Mapping[str, Any] = field(default_factory=dict)
     train_settings: Mapping[str, Any] = field(default_factory=dict)
     pooling: str = ""
     layer: int | None = None
@@ -98,6 +99,7 @@ def provenance_of(table: Mapping[str, Any]) -> Provenance:
         base_fingerprint=_value(base, "fingerprint", str) or "",
         objective=_value(objective, "name", str) or "",
         objective_settings=settings,
+        transform=_table(table, "transform"),
         train_settings=_table(table, "train"),
         pooling=_value(encoder, "pooling", str) or "",
         layer=_value(encoder, "layer", int),

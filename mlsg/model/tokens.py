@@ -29,6 +29,7 @@ class Tokens:
     truncated: NDArray[np.bool_]  # (n,): whether the sentence was longer than the maximum
     padding: int  # id that fills batches up
     prompt: int = 0  # tokens at the start of each sentence that an encoder may leave out of its pooling
+    targets: NDArray[np.int32] | None = None  # for each id the one that is to be predicted there, -1: none
 
     def __len__(self) -> int:
         return len(self.truncated)
@@ -41,6 +42,22 @@ class Tokens:
     def ids(self, row: int) -> NDArray[np.int32]:
         """The ids of one sentence."""
         return self.flat[self.starts[row] : self.starts[row + 1]]
+
+    def take(self, chosen: slice | NDArray[np.bool_]) -> Tokens:
+        """Some of the sentences, copied."""
+        starts, lengths = self.starts[:-1][chosen], self.lengths[chosen]
+        ends = np.concatenate([[0], np.cumsum(lengths)])
+        flat = self.flat[np.repeat(starts - ends[:-1], lengths) + np.arange(ends[-1])]
+        return Tokens(flat, ends, self.truncated[chosen], self.padding, self.prompt)
+
+    def cut(self, longest: int) -> Tokens:
+        """The beginnings of sentences, without the special tokens at the ends of long ones."""
+        if not (self.lengths > longest).any():
+            return self
+        lengths = self.lengths.clip(max=longest)
+        ends = np.concatenate([[0], np.cumsum(lengths)])
+        flat = self.flat[np.repeat(self.starts[:-1] - ends[:-1], lengths) + np.arange(ends[-1])]
+        return Tokens(flat, ends, self.truncated | (self.lengths > longest), self.padding, self.prompt)
 
     def occurrences(self, token: int | None) -> NDArray[np.int64]:
         """(n,): how often a token occurs in each sentence; zeros for a token that the tokenizer does not have."""

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
     from mlsg.objectives.interface import ObjectiveSettings
 
 _OBJECTIVES: Mapping[str, str] = {
+    "back_translation": "mlsg.objectives.back_translation",
+    "declutr": "mlsg.objectives.declutr",
+    "regression": "mlsg.objectives.regression",
     "self_guided": "mlsg.objectives.self_guided",
+    "sg_bt": "mlsg.objectives.sg_bt",
+    "simcse": "mlsg.objectives.simcse",
     "untuned": "mlsg.objectives.untuned",
 }
 

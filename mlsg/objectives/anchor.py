@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from mlsg.config.recipes import EncoderSettings
 from mlsg.model.backbone import Backbone
 from mlsg.model.fast.packing import Packed, pool_packed, pool_rows
+from mlsg.model.folder_keys import LAYER_MEANS
 
 _CLS_ONLY: ContextVar[Packed | None] = ContextVar("cls_only", default=None)
 """The sentences whose [CLS] alone is wanted; each thread has its own."""
@@ -16,7 +17,7 @@ _CLS_ONLY: ContextVar[Packed | None] = ContextVar("cls_only", default=None)
 
 def anchors_of(backbone: Backbone, packed: Packed, encoder: EncoderSettings) -> Tensor:
     """(b, d) of the b sentences in `packed`, in their order; what is not pooled is not kept."""
-    if encoder.pooling == "first_last" or encoder.layer not in {-1, backbone.layers}:
+    if encoder.pooling in LAYER_MEANS or encoder.layer not in {-1, backbone.layers}:
         return pool_packed(backbone.states_of(packed), packed, encoder.pooling, encoder.layer)
     attended = _attended(backbone) if encoder.pooling == "cls" else None
     if attended is None:

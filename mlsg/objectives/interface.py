@@ -1,9 +1,9 @@
 """The contract between the training loop and an objective.
 
-An objective is built once on a `TrainingContext`, then asked for the anchors and the loss of one `Batch` after the
-other. It owns its modules (`parts`, trained beside the tuned copy and never saved) but not the tuned copy: that is
-handed in at each step. Anchors and loss are two calls, so that a batch too big for the memory can be encoded in
-several passes.
+An objective is built once on a `TrainingContext`, then asked for the sequences, the anchors and the loss of one `Batch`
+after the other. It owns its modules (`parts`, trained beside the tuned copy and never saved) but not the tuned copy:
+that is handed in at each step. Anchors and loss are two calls, so that a batch too big for the memory can be encoded
+in several passes.
 Importing this file does not import torch.
 """
 
@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol
+
+from mlsg.config.recipes import Kind
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,20 +29,42 @@ if TYPE_CHECKING:
     from mlsg.objectives.l2_sp import L2ToStart
 
 
+Draw = Callable[[str, int], list[int]]
+"""`draw("layer", 13)`: for each row a number below 13, a function of (seed, purpose, epoch, row)."""
+
+
 class TrainingText(Protocol):
-    """The tokenised sentences of the training text. Two sentences are the same when their tokens are."""
+    """The tokenised rows of the training text: sentences or documents, or pairs or triplets of sentences.
+
+    Two rows are the same when the tokens of their first texts are.
+    """
+
+    @property
+    def kind(self) -> Kind:
+        """What a row is."""
+
+    @property
+    def columns(self) -> int:
+        """Texts of a row: 2 of pairs, 3 of triplets."""
 
     @property
     def tokens(self) -> Tokens:
-        """Their ids."""
+        """The ids of all texts, those of one row after the other."""
+
+    @property
+    def scores(self) -> NDArray[np.float64] | None:
+        """(n,) of scored pairs; None of other text."""
+
+    def column(self, number: int) -> TrainingText:
+        """One text of each row."""
 
     @property
     def distinct(self) -> NDArray[np.int64]:
-        """Rows of the first occurrence of every distinct sentence, in the order of the text."""
+        """The first occurrence of every distinct row, in the order of the text."""
 
     @property
     def groups(self) -> NDArray[np.int64]:
-        """(n,) a number for each sentence, equal where the tokens are."""
+        """(n,) a number for each row, equal where rows are the same."""
 
     def __len__(self) -> int: ...
 
@@ -78,17 +102,26 @@ WHOLE_BATCH = BatchShard()
 
 
 @dataclass(frozen=True)
+class Sequences:
+    """What the tuned copy reads of b rows of the text: `each` token sequences of a row, one after the other."""
+
+    tokens: Tokens
+    places: NDArray[np.int64]
+    """(b * each,) which of the tokens' sequences these are."""
+    each: int = 1
+
+
+@dataclass(frozen=True)
 class Batch:
     """The sentences of one step, of one process: b of them."""
 
     rows: Sequence[int]
     """Which sentences of the training text these are."""
     mini_batches: Sequence[Packed]
-    """Their tokens: all in one, or in several to be encoded one after the other."""
+    """The sequences of these rows: all in one, or in several to be encoded one after the other."""
     duplicates: Tensor
     """(b, B), true where two different rows hold the same tokens; B is b, except with many processes."""
-    draw: Callable[[str, int], list[int]]
-    """`draw("layer", 13)`: for each sentence a number below 13, a function of (seed, purpose, epoch, row)."""
+    draw: Draw
     shard: BatchShard = WHOLE_BATCH
 
 
@@ -132,11 +165,14 @@ class Objective(Protocol):
     regulariser: L2ToStart | None
     """A penalty on the weights themselves; the loop adds it to loss and gradients."""
 
+    def sequences(self, rows: NDArray[np.int64], draw: Draw) -> Sequences:
+        """What is to be read of some rows of the text. Called once a step."""
+
     def anchors(self, tuned: Backbone, packed: Packed) -> Tensor:
-        """(b, ...) what the loss needs of the tuned copy, a row for each sentence in `packed`."""
+        """(s, ...) what the loss needs of the tuned copy, a row for each of the s sequences in `packed`."""
 
     def loss(self, anchors: Tensor, batch: Batch) -> Tensor:
-        """The scalar to minimise, without `regulariser`; `anchors` (b, ...) are those of the whole batch."""
+        """The scalar to minimise, without `regulariser`; `anchors` (b * each, ...) are those of all sequences."""
 
 
 class ObjectiveSettings(Protocol):
@@ -144,6 +180,12 @@ class ObjectiveSettings(Protocol):
 
     trains: ClassVar[bool]
     """False: there is no training, the encoder is the base with its pooling."""
+    kinds: ClassVar[tuple[Kind, ...]]
+    """Of text that it can be trained on."""
+
+    @property
+    def least_tokens(self) -> int:
+        """Tokens that a row of the text needs, special ones included; shorter rows are left out and counted."""
 
     @property
     def label(self) -> str:

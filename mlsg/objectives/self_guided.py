@@ -18,11 +18,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
+from mlsg.config.recipes import Kind
 from mlsg.config.settings import Between
 from mlsg.errors import SettingError
-from mlsg.objectives.interface import Batch, TrainingContext
+from mlsg.objectives.interface import Batch, Draw, Sequences, TrainingContext
+from mlsg.objectives.sequences import first_text
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor, nn
 
     from mlsg.model.backbone import Backbone
@@ -35,6 +39,8 @@ class Settings:
     """Settings of self-guided training; the defaults are the paper's."""
 
     trains: ClassVar[bool] = True
+    kinds: ClassVar[tuple[Kind, ...]] = ("sentences",)
+    least_tokens: ClassVar[int] = 0
 
     loss: Annotated[
         Literal["base", "opt1", "opt2", "opt3"], "opt3: SG-OPT; the others draw one layer a sentence and step"
@@ -49,6 +55,12 @@ class Settings:
     ] = ()
     head_width: Annotated[int, "width of the projection head", Between(1, 2**16)] = 4096
     head_depth: Annotated[int, "times Linear, GELU; 0: no head", Between(0, 16)] = 2
+    head_activation: Annotated[Literal["gelu", "none"], "after each Linear; none with head_depth 1: a linear head"] = (
+        "gelu"
+    )
+    guide: Annotated[
+        Literal["frozen", "shared"], "shared: the tuned copy's own layers are the views, the paper's ablation"
+    ] = "frozen"
     guide_dropout: Annotated[bool, "dropout in the guide, as in the authors' code"] = False
     mask_duplicates: Annotated[bool, "sentences with equal tokens are not negatives of each other"] = False
     view_weighting: Annotated[Literal["none", "sif"], "sif: rare tokens weigh more in a mean view"] = "none"
@@ -71,6 +83,11 @@ class Settings:
         if len(set(self.layers)) < len(self.layers):
             what = f"objective.layers is {list(self.layers)}"
             raise SettingError(what, "name each layer once, 0 being the embedding layer")
+        if self.guide == "shared" and (self.guide_dropout, self.view_weighting, self.view_transform) != (
+            *(False, "none", "none"),
+        ):
+            problem = 'objective.guide = "shared" with guide_dropout, view_weighting or view_transform'
+            raise SettingError(problem, "the tuned copy's layers have its own dropout and are taken as they are")
 
     @property
     def label(self) -> str:
@@ -88,30 +105,46 @@ class Settings:
             depth=self.head_depth,
             deviation=getattr(context.base.model.config, "initializer_range", 0.02),
             seed=context.seed_of("head"),
+            gelu=self.head_activation == "gelu",
         )
         guide = context.base.copy_frozen().to(context.device).train(self.guide_dropout)
-        return SelfGuided(self, context, guide, view_source(self, context, guide), head)
+        shared = self.guide == "shared"
+        return SelfGuided(self, context, guide, None if shared else view_source(self, context, guide), head)
 
 
 class SelfGuided:
     """The loss of one batch. Not a module: the guide must not be switched to training by a parent's `.train()`."""
 
     def __init__(
-        self, settings: Settings, context: TrainingContext, guide: Backbone, views: ViewSource, head: nn.Module
+        self, settings: Settings, context: TrainingContext, guide: Backbone, views: ViewSource | None, head: nn.Module
     ) -> None:
         from mlsg.objectives.l2_sp import L2ToStart
 
-        self.settings, self.encoder, self.guide, self.views, self.head = settings, context.encoder, guide, views, head
+        self.settings, self.encoder, self.text = settings, context.encoder, context.text
+        self.guide, self.views, self.head = guide, views, head
         self.layers = len(settings.layers) or guide.layers + 1
         self.parts: Mapping[str, nn.Module] = {"head": head}
         fixed = dict(guide.model.named_parameters())
         self.regulariser = L2ToStart(settings.reg_weight, fixed) if settings.reg_weight else None
 
+    def sequences(self, rows: NDArray[np.int64], draw: Draw) -> Sequences:
+        """The sentences themselves."""
+        return first_text(self.text, rows)
+
     def anchors(self, tuned: Backbone, packed: Packed) -> Tensor:
-        """(b, d): the tuned copy's vectors, pooled as the encoder's will be."""
+        """(b, d): the tuned copy's vectors, pooled as the encoder's will be; (b, 1 + n, d) with its layers as views."""
         from mlsg.objectives.anchor import anchors_of
 
-        return anchors_of(tuned, packed, self.encoder)
+        if self.views is not None:
+            return anchors_of(tuned, packed, self.encoder)
+        import torch
+
+        from mlsg.model.fast.packing import pool_layers, pool_packed
+
+        states, chosen = tuned.states_of(packed), self.settings.layers or range(tuned.layers + 1)
+        views = pool_layers([states[k] for k in chosen], packed, self.settings.view_pooling)
+        anchors = pool_packed(states, packed, self.encoder.pooling, self.encoder.layer)
+        return torch.cat([anchors[:, None].to(views.dtype), views], dim=1)
 
     def loss(self, anchors: Tensor, batch: Batch) -> Tensor:
         """The contrastive loss of anchors (b, d): a scalar (section 3.1)."""
@@ -121,7 +154,11 @@ class SelfGuided:
 
         settings, shard = self.settings, batch.shard
         drawn = None if settings.loss == "opt3" else batch.draw("layer", self.layers)  # uniformly, at each step
-        views = self.views(batch, drawn)  # (b, n, d), or (b, d) where one is drawn
+        if self.views is None:
+            anchors, views = anchors[:, 0], anchors[:, 1:]
+            views = views if drawn is None else views[range(len(views)), drawn]
+        else:
+            views = self.views(batch, drawn)  # (b, n, d), or (b, d) where one is drawn
         views = shard.gather(views)  # (B, ...), before the head, so that no gradient has to be sent back
         anchors, duplicates = shard.own(anchors), shard.own(batch.duplicates) if settings.mask_duplicates else None
         # both through the head in one product: its weights are read, and their gradients written, once

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, NoReturn
 
+from mlsg.config.recipes import Kind
 from mlsg.errors import SettingError
 from mlsg.objectives.interface import TrainingContext
 
@@ -18,6 +19,8 @@ class Settings:
     """There is nothing to set."""
 
     trains: ClassVar[bool] = False
+    kinds: ClassVar[tuple[Kind, ...]] = ()
+    least_tokens: ClassVar[int] = 0
 
     @property
     def label(self) -> str:

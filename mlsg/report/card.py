@@ -44,6 +44,7 @@ def card(made: Provenance, scores: Scores | None) -> str:
         template_path=str(_TEMPLATE),
         title=", ".join(filter(None, (made.base, made.objective))) or "Sentence encoder",
         made=made,
+        only_here=_only_here(made),
         making={name: _escaped(value or "not stated") for name, value in _making(made).items()},
         dev=made.train_settings.get("dev", "none"),
         table=markdown(grids(scores), shown).rstrip() if scores else "",
@@ -60,6 +61,7 @@ def _making(made: Provenance) -> dict[str, str]:
     return {
         "base": f"`{made.base}`" + (f" at revision `{made.base_revision}`" if made.base_revision else ""),
         "objective": f"`{made.objective}`: {_settings(made.objective_settings)}" if made.objective else "not known",
+        **_transform(made),
         "training": _settings(training),
         "pooling": _pooling(made),
         **({"prompt before each sentence": _value(made.prompt)} if made.prompt else {}),
@@ -67,6 +69,21 @@ def _making(made: Provenance) -> dict[str, str]:
         "text": text,
         "licence of the text": made.licence,
     }
+
+
+def _transform(made: Provenance) -> dict[str, str]:
+    settings = {name: value for name, value in made.transform.items() if name != "name"}
+    name = made.transform.get("name")
+    return {"transform": f"`{name}`, fitted on the text{': ' if settings else ''}{_settings(settings)}"} if name else {}
+
+
+def _only_here(made: Provenance) -> str:
+    """What of the encoder sentence-transformers does not have; empty where it has all."""
+    if made.pooling == "wk":
+        return "SBERT-WK"
+    if made.transform.get("name") == "flow":
+        return "flow"
+    return "centring by language" if made.transform.get("by") == "language" else ""
 
 
 def _pooling(made: Provenance) -> str:

@@ -6,14 +6,14 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mlsg import console, objectives
+from mlsg import console, objectives, transforms
 from mlsg.config.catalog import Catalog, Language
 from mlsg.config.recipes import Recipe, load_recipe, recipe_names
 from mlsg.config.schema import Corpus, PairSet
 from mlsg.config.settings import meanings, table_of
 from mlsg.report.drawing import Grid, print_grids
 
-_SECTIONS = ("prepare", "train", "objective", "encoder", "eval")
+_SECTIONS = ("prepare", "train", "objective", "encoder", "transform", "eval")
 
 
 def print_languages(catalog: Catalog, code: str | None) -> None:
@@ -88,13 +88,15 @@ def _where(corpus: Corpus) -> str:
 def _recipe_lines(recipe: Recipe, pretrain: object | None) -> Iterator[str]:
     yield f"summary = {_toml(recipe.summary)}"
     for section in _SECTIONS if pretrain is None else ("pretrain",):
-        own = objectives.read(recipe.objective) if section == "objective" else getattr(recipe, section)
+        named = {"objective": objectives, "transform": transforms}.get(section)
+        own = named.read(getattr(recipe, section)) if named else getattr(recipe, section)
         settings = pretrain or own
-        known = meanings(type(settings))
-        table = table_of(settings)
-        if section == "objective":
-            table = {"name": recipe.objective["name"], **table}
-            known = {"name": f"one of: {', '.join(objectives.objective_names())}", **known}
+        known = {} if settings is None else meanings(type(settings))
+        table = {} if settings is None else table_of(settings)
+        if named:
+            names = objectives.objective_names() if section == "objective" else transforms.transform_names()
+            table = {"name": getattr(recipe, section).get("name", transforms.NONE), **table}
+            known = {"name": f"one of: {', '.join(names)}", **known}
         yield f"\n[{section}]"
         entries = {key: f"# {key}" if value is None else f"{key} = {_toml(value)}" for key, value in table.items()}
         width = min(max(map(len, entries.values())), 44)

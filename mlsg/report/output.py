@@ -13,11 +13,15 @@ from mlsg.cache.artefact import Artefact
 from mlsg.cache.files import readable_json, write_atomically
 from mlsg.config.settings import shown
 from mlsg.errors import SettingError, listed
+from mlsg.report.comparison import comparison_grid, comparison_legend
 from mlsg.report.drawing import Grid, print_grids
+from mlsg.report.probe import draw_probe, probe_grids, probe_legend
 from mlsg.report.tables import SPREAD, difference_grids, grids, legend, points, seeds_grids
 from mlsg.report.tables import markdown as as_markdown
 
 if TYPE_CHECKING:
+    from mlsg.evaluate.methods import Comparison
+    from mlsg.evaluate.probe import Probe
     from mlsg.evaluate.results import Differences, Scores, SeedScores
 
 STDOUT = "-"
@@ -64,6 +68,19 @@ def print_scores(
 def print_seeds(found: SeedScores, *, json: str | None, markdown: str | None) -> None:
     """Print the means of several seeds, as `print_scores` does."""
     _give([(seeds_grids(found), [SPREAD, *legend(found.means)])], found.to_dict(), json, markdown)
+
+
+def print_comparison(found: Comparison, *, json: str | None, markdown: str | None) -> None:
+    """Print several methods side by side, as `print_scores` does; schema `mlsg.comparison/1`."""
+    document = found.to_dict()
+    _give([([comparison_grid(found)], comparison_legend(found))], document, json, markdown)
+
+
+def print_probe(found: Probe, *, json: str | None, markdown: str | None, plot: Path | None) -> None:
+    """Print a probe, as `print_scores` does, and draw it where a file is named."""
+    if plot is not None:
+        draw_probe(found, plot)
+    _give([(probe_grids(found), probe_legend(found))], found.to_dict(), json, markdown)
 
 
 def difference_document(scores: Sequence[Scores], differences: Sequence[Differences]) -> dict[str, Any]:

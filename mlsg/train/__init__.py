@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlsg import objectives
+from mlsg import objectives, transforms
 from mlsg.cache.artefact import Artefact, Request
 from mlsg.config.settings import table_of
 from mlsg.errors import HubUnreachableError, SettingError
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mlsg.hub import Hub
     from mlsg.objectives.interface import ObjectiveSettings
     from mlsg.train.distributed import ProcessGroup
+    from mlsg.transforms.interface import TransformSettings
 
 __all__ = ["train", "train_seeds"]
 
@@ -37,7 +38,7 @@ FORMAT = 3
 
 
 def train(recipe: Recipe, context: Context, sentences: Artefact | None, *, processes: int = 1) -> Artefact:
-    """The encoder of `recipe` trained on `sentences`; an objective without training needs none.
+    """The encoder of `recipe` trained on `sentences`; without training and without a transform it needs none.
 
     `processes` are started on this host, and trained with as one; a script that asks for several guards its own start
     with `if __name__ == "__main__"`. Where a launcher has started this process as one of many, all call this function,
@@ -80,7 +81,8 @@ def train_seeds(
     recipes = {seed: replace(recipe, train=replace(recipe.train, seed=seed)) for seed in seeds}
     wanted = {seed: train_job(each, context, sentences, processes) for seed, each in recipes.items()}
     objective = wanted[seeds[0]].objective
-    if not objective.trains:
+    transform = wanted[seeds[0]].transform
+    if not objective.trains and not (transform and transform.draws):
         raise SettingError(f'objective "{objective.label}" has no seed', "train without --seeds")
     if jobs > 1:
         missing = {seed: (job,) for seed, job in wanted.items() if not context.workspace.find(job.request)}
@@ -94,6 +96,7 @@ class TrainJob:
 
     recipe: Recipe
     objective: ObjectiveSettings
+    transform: TransformSettings | None
     base_name: str
     base_fingerprint: str
     sentences: Artefact | None
@@ -106,6 +109,11 @@ class TrainJob:
     def base_revision(self) -> str:
         """The full commit of a base from the hub; empty for a folder."""
         return self.base_fingerprint.partition("@")[2]
+
+    @property
+    def labels(self) -> list[str]:
+        """Of the objective, and of the transform if there is one."""
+        return [self.objective.label, *([self.transform.label] if self.transform else [])]
 
     @property
     def request(self) -> Request:
@@ -121,7 +129,11 @@ class TrainJob:
             settings["train"] = {name: value for name, value in train.items() if name not in ("model", "revision")}
             if self.drawing_processes > 1:
                 settings["processes"] = self.drawing_processes
+        elif self.transform and self.transform.draws:
+            settings["train"] = {"seed": self.recipe.train.seed}
         settings["objective"] = objectives.resolved(self.recipe.objective)
+        if self.transform:
+            settings["transform"] = transforms.resolved(self.recipe.transform)
         settings["encoder"] = table_of(self.recipe.encoder)
         if self.sentences:
             facts = self.sentences.facts
@@ -129,7 +141,7 @@ class TrainJob:
         return Request(
             stage=STAGE,
             format=FORMAT,
-            name=f"{self.base_name.rpartition('/')[2]}-{self.objective.label}",
+            name="-".join([self.base_name.rpartition("/")[2], *self.labels]),
             settings=settings,
             inputs={"sentences": text_sha256(self.sentences)} if self.sentences else {},
             fingerprints={"base": self.base_fingerprint, **({"dev": self.dev.fingerprint} if self.dev else {})},
@@ -138,9 +150,13 @@ class TrainJob:
 
 def train_job(recipe: Recipe, context: Context, sentences: Artefact | None, processes: int = 1) -> TrainJob:
     """The job of a recipe. Raises SettingError, and what the base and the dev set cannot be found for."""
-    objective = objectives.read(recipe.objective)
-    if objective.trains and sentences is None:
-        raise SettingError(f'objective "{objective.label}" needs sentences', "run mlsg prepare first")
+    objective, transform = objectives.read(recipe.objective), transforms.read(recipe.transform)
+    reads = objective.trains or transform is not None or recipe.encoder.pooling == "sif"
+    if reads and sentences is None:
+        what = f'objective "{objective.label}"' if objective.trains else transform.label if transform else "sif"
+        raise SettingError(f"{what} needs sentences", "run mlsg prepare first")
+    if objective.trains and sentences is not None:
+        _check_kind(recipe.objective["name"], objective, sentences.facts.get("kind", "sentences"))
     model = recipe.train.model
     folder = None if model == "starter" else local_folder(model)
     if folder is not None:  # an evaluation in another working folder looks for the base later
@@ -154,8 +170,16 @@ def train_job(recipe: Recipe, context: Context, sentences: Artefact | None, proc
         alike = not uses_gpus() and masks_by_sentence(model, recipe.train.revision, context.hub)
         processes = 1 if alike else processes
     name = folder.resolve().name if folder is not None else model
-    text = sentences if objective.trains else None
-    return TrainJob(recipe, objective, name, fingerprint, text, dev, context.hub, context.workspace, processes)
+    text = sentences if reads else None
+    return TrainJob(
+        recipe, objective, transform, name, fingerprint, text, dev, context.hub, context.workspace, processes
+    )
+
+
+def _check_kind(name: str, objective: ObjectiveSettings, kind: str) -> None:
+    if kind not in objective.kinds:
+        problem = f"objective {name} is trained on {' or '.join(objective.kinds)}, and the prepared text is {kind}"
+        raise SettingError(problem, f"run mlsg prepare --kind {objective.kinds[0]}, or choose another recipe")
 
 
 def _dev(name: str, context: Context) -> LocatedSet | None:

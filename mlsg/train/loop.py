@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import pairwise
@@ -31,8 +31,8 @@ from mlsg.train.checkpoints import Checkpoint, latest_checkpoint, load_best, new
 from mlsg.train.dev import Measure, Measurement, Probe
 from mlsg.train.distributed import SINGLE_PROCESS, ProcessGroup
 from mlsg.train.optimiser import GradientCache, adamw, learning_rate, make_moments, moments, restore_moments, update
-from mlsg.train.schedule import Plan, draw_below, order, seed_of
-from mlsg.train.text import TokenisedText
+from mlsg.train.schedule import Plan, batches, draw_below, seed_of
+from mlsg.train.text import TokenisedText, mini_batches
 
 _LOOK_EVERY = 10  # steps between two looks at the losses: each look waits for the device
 _DISK_SPEED = 1e9  # bytes a second, assumed before one checkpoint has shown it
@@ -67,6 +67,8 @@ class Run:
     group: ProcessGroup = SINGLE_PROCESS
     first: Callable[[Measure], Measurement] = lambda measure: measure()
     """Has the measurement at step 0, which another training may have made already."""
+    blocks: Sequence[int] = ()
+    """Rows of each language, in the order of the text; none: of one language."""
     save_steps: int = 100
     """A checkpoint every `save_steps` steps, unless they would take more than a share of the time of the training."""
     max_save_share: float = 0.02
@@ -86,7 +88,8 @@ def fit(run: Run) -> State:
 class _Loop:
     def __init__(self, run: Run) -> None:
         self.r, self.s = run, run.settings
-        self.plan = Plan(len(run.text), self.s.batch_size, self.s.epochs, self.s.max_steps)
+        blocks = run.blocks if self.s.batches == "one_language" and run.blocks else [len(run.text)]
+        self.plan = Plan(blocks, self.s.batch_size, self.s.epochs, self.s.max_steps)
         modules = {"tuned": run.tuned, **run.objective.parts}
         self.module = nn.ModuleList(modules.values()).to(run.device)
         self.measured = run.tuned.for_measuring(self.s.precision)
@@ -106,7 +109,7 @@ class _Loop:
         size = sum(tensor.nbytes for tensor in self._tensors().values())
         self.next_save = time.monotonic() + size / _DISK_SPEED / run.max_save_share
         self.shown: dict[str, object] = {}
-        self.order = lru_cache(maxsize=1)(partial(order, self.s.seed, count=len(run.text)))
+        self.batches = lru_cache(maxsize=1)(partial(batches, self.s.seed, blocks=blocks, size=self.s.batch_size))
 
     def run(self) -> State:
         self._resume()
@@ -127,8 +130,8 @@ class _Loop:
 
     def _step(self) -> np.ndarray:
         step = self.state.step
-        epoch, _ = self.plan.place(step)
-        rows = self.plan.rows(step, self.order(epoch))
+        epoch, number = self.plan.place(step)
+        rows = self.batches(epoch)[number]
         self.pending.append(self._gradients(self._batch(epoch, rows), epoch))
         update(self.optimiser, learning_rate(step, self.plan.steps, self.s), self.s.max_grad_norm)
         self.optimiser.zero_grad(set_to_none=True)
@@ -139,20 +142,22 @@ class _Loop:
         """Gradients of the batch of all processes, in every `.grad`; returns this process's part of the loss."""
         group, regulariser = self.r.group, self.r.objective.regulariser
         # by sentence: masks depend neither on mini-batches nor on the number of processes
-        seeds = [seed_of(self.s.seed, "dropout", epoch, int(row)) for row in batch.rows]
+        sequences = sum(map(len, batch.mini_batches)) // len(batch.rows)
+        which = [(int(row), *([copy] if copy else [])) for row in batch.rows for copy in range(sequences)]
+        seeds = [seed_of(self.s.seed, "dropout", epoch, *each) for each in which]
         loss = self.passes.gradients(batch, seeds)
         group.sum_([value.grad for value in self.trained.values() if value.grad is not None])
         return loss if regulariser is None else loss + regulariser.add_gradient(self.regularised) / group.size
 
     def _rehearse(self) -> None:
         """Gradients of the longest sentences, thrown away: too little memory shows now and not in an hour."""
-        longest = np.argsort(-self.r.text.tokens.lengths, kind="stable")[: self.s.batch_size]
+        longest = np.argsort(-self.r.text.lengths, kind="stable")[: self.s.batch_size]
         try:
             self._gradients(self._batch(0, longest), 0)
         except RuntimeError as error:
             if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
                 raise
-            tokens = int(self.r.text.tokens.lengths[longest].sum())
+            tokens = int(self.r.text.lengths[longest].sum())
             raise SettingError(
                 f"the memory of {self.r.device} does not hold the longest {len(longest)} sentences ({tokens} tokens)",
                 "set train.mini_batch_size to fewer sentences (the batch stays whole), or lower train.max_length",
@@ -163,11 +168,16 @@ class _Loop:
         """This process's part of the batch whose sentences are `whole`."""
         seed, text, shard = self.s.seed, self.r.text, self.r.group.shard(len(whole))
         rows = whole[shard.places]
+
+        def draw(purpose: str, bound: int) -> list[int]:
+            return [draw_below(bound, seed, purpose, epoch, int(row)) for row in rows]
+
+        sequences = self.r.objective.sequences(rows, draw)
         return Batch(
             rows,  # type: ignore[arg-type]
-            text.mini_batches(rows, self.s.mini_batch_size, together=self.r.tuned.packs, device=self.r.device),
+            mini_batches(sequences, self.s.mini_batch_size, together=self.r.tuned.packs, device=self.r.device),
             text.duplicates(whole)[shard.places].to(self.r.device, non_blocking=True),
-            lambda purpose, bound: [draw_below(bound, seed, purpose, epoch, int(row)) for row in rows],
+            draw,
             shard,
         )
 

@@ -6,6 +6,7 @@ The draws rest on sha256 and on numpy's raw bit streams, which stay the same fro
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,11 +33,36 @@ def order(seed: int, epoch: int, count: int) -> np.ndarray:
     return np.argsort(raw_numbers(count, seed, "order", epoch), kind="stable")
 
 
+def batches(seed: int, epoch: int, blocks: Sequence[int], size: int) -> list[np.ndarray]:
+    """The rows of each step of an epoch: `size` of one block of the text, in an order drawn for the epoch.
+
+    The last batch of a block is smaller; of several blocks, a batch of one row goes with the batch before it.
+    """
+    ordered = order(seed, epoch, sum(blocks))
+    if len(blocks) == 1:
+        return _cut(ordered, size)
+    ends = np.cumsum(blocks)
+    block_of = np.searchsorted(ends, ordered, side="right")
+    found: list[np.ndarray] = []
+    for number in range(len(blocks)):
+        parts = _cut(ordered[block_of == number], size)
+        if len(parts) > 1 and len(parts[-1]) == 1:
+            parts[-2:] = [np.concatenate(parts[-2:])]
+        found += parts
+    turns = np.argsort(raw_numbers(len(found), seed, "batches", epoch), kind="stable")
+    return [found[turn] for turn in turns]
+
+
+def _cut(rows: np.ndarray, size: int) -> list[np.ndarray]:
+    return [rows[first : first + size] for first in range(0, len(rows), size)]
+
+
 @dataclass(frozen=True)
 class Plan:
     """The steps of a training: 17,256 sentences by 16 are 1,079 steps an epoch, the last one of 8 sentences."""
 
-    sentences: int
+    blocks: Sequence[int]
+    """Rows of each part of the text whose rows share batches: all of them, or those of each language."""
     batch_size: int
     epochs: int
     max_steps: int  # 0: no bound
@@ -49,18 +75,17 @@ class Plan:
 
     @property
     def _steps_an_epoch(self) -> int:
-        return -(-self.sentences // self.batch_size)
+        return sum(self._steps_of(rows) for rows in self.blocks)
+
+    def _steps_of(self, rows: int) -> int:
+        alone = len(self.blocks) > 1 and rows > self.batch_size and rows % self.batch_size == 1
+        return -(-rows // self.batch_size) - alone
 
     def place(self, step: int) -> tuple[int, int]:
         """The epoch and the step within it of a step counted from 0."""
         return divmod(step, self._steps_an_epoch)
 
-    def rows(self, step: int, epoch_order: np.ndarray) -> np.ndarray:
-        """The sentences of a step, given the order of its epoch."""
-        start = self.place(step)[1] * self.batch_size
-        return epoch_order[start : start + self.batch_size]
-
     def seen(self, step: int) -> int:
-        """Sentences seen before a step counted from 0."""
+        """About how many sentences were seen before a step counted from 0; exact for text of one block."""
         epochs, within = self.place(step)
-        return epochs * self.sentences + within * self.batch_size
+        return epochs * sum(self.blocks) + min(within * self.batch_size, sum(self.blocks))

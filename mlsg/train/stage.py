@@ -10,16 +10,19 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import torch
 from accelerate import Accelerator
 
 from mlsg import console
 from mlsg.cache.files import canonical_json, readable_json, sha256_text, write_atomically
 from mlsg.data.pairs import read_pairs
-from mlsg.errors import DataError
+from mlsg.errors import DataError, SettingError
 from mlsg.model.backbone import Backbone, load_backbone
 from mlsg.model.encoder import Encoder
 from mlsg.model.provenance import provenance_in
 from mlsg.objectives.interface import CacheKey, TrainingContext
+from mlsg.objectives.views import sif_weights
 from mlsg.prepare import stream_sentences, text_sha256
 from mlsg.report.card import card
 from mlsg.train.dev import before_training, dev_probe, sample_probe
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
 
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 """Of glibc's malloc.h."""
-_SENTENCE_FACTS = ("lang", "corpus", "kept", "licence", "transductive", "evaluation")
+_SENTENCE_FACTS = ("lang", "languages", "kind", "corpus", "kept", "licence", "transductive", "evaluation")
 
 
 def make_encoder(job: TrainJob, folder: Path, scratch: Path, group: ProcessGroup | None) -> Mapping[str, Any]:
@@ -50,6 +53,9 @@ def make_encoder(job: TrainJob, folder: Path, scratch: Path, group: ProcessGroup
         write_atomically(folder / "history.json", readable_json({**best, "measurements": state.history}))
         sentences, distinct = len(run.text), len(run.text.distinct)
         text = {"sentences": sentences, "duplicates": sentences - distinct}
+        assert job.sentences is not None
+        if short := job.sentences.facts.get("kept", sentences) - sentences:
+            text["too_short"] = short
         facts = {"steps": state.step, **best, "dev_before": state.history[0]["dev"], **text}
     else:
         base = load_backbone(job.recipe.train.model, job.base_revision or "main", hub=job.hub)
@@ -61,6 +67,10 @@ def make_encoder(job: TrainJob, folder: Path, scratch: Path, group: ProcessGroup
         prompts=start.prompts.by_name,
         default_prompt_name=start.prompts.default_name,
     )
+    if start.encoder.pooling == "sif":
+        encoder.word_weights = _word_weights(job, base, start, scratch)
+    if job.transform:
+        encoder = _transformed(encoder, job, start)
     encoder.save(folder, _provenance(job, start))
     facts |= {"prompt": start.prompts.text, "dropped": list(start.dropped)}
     made = provenance_in(folder)
@@ -69,10 +79,37 @@ def make_encoder(job: TrainJob, folder: Path, scratch: Path, group: ProcessGroup
     return facts
 
 
+def _word_weights(job: TrainJob, base: Backbone, start: Start, scratch: Path) -> torch.Tensor:
+    """(vocabulary,) the weight of every token by how often it is in the text."""
+    assert job.sentences is not None
+    kind = job.sentences.facts.get("kind", "sentences")
+    longest = min(job.recipe.train.max_length, base.max_length)
+    text = tokenised(base, stream_sentences(job.sentences), longest, scratch, kind, start.prompts.text)
+    return sif_weights(text.token_counts(base.model.config.vocab_size))
+
+
+def _transformed(encoder: Encoder, job: TrainJob, start: Start) -> Encoder:
+    """The same encoder with the transform after its pooling, fitted on its vectors of the whole text."""
+    assert job.transform is not None
+    assert job.sentences is not None
+    device = Accelerator(mixed_precision="no").device
+    encoder.backbone.to(device)
+    rows = [row.split("\t") for row in stream_sentences(job.sentences)]
+    texts = [text for row in rows for text in row]
+    languages = {code: count * len(rows[0]) for code, count in job.sentences.facts.get("languages", {}).items()}
+    with limits_said("fitting the transform"):
+        vectors = encoder.encode(texts, prompt=start.prompts.text, show_progress_bar=True)
+        fitted = job.transform.fit(torch.from_numpy(vectors), seed_of(job.recipe.train.seed, "transform"), languages)
+    return encoder.followed_by(fitted)
+
+
 def train_base(job: TrainJob, scratch: Path, group: ProcessGroup) -> tuple[Backbone, Run, State]:
     """Load the base and train it, by all processes of a group; the main one writes checkpoints to `scratch`."""
     with group.shared_errors(), limits_said("training"):
         start = start_of(job)
+        if start.encoder.pooling in ("sif", "wk"):
+            problem = f"the pooling {start.encoder.pooling} is for bases as they are, it is not trained under"
+            raise SettingError(problem, "set encoder.pooling=mean, or objective.name=untuned")
         base = load_backbone(job.recipe.train.model, job.base_revision or "main", hub=job.hub)
         run = _prepared(job, start, base, scratch, group)
     where = f"{run.device}" if group.size == 1 else f"{group.size} processes, {run.device.type}"
@@ -97,6 +134,7 @@ def _provenance(job: TrainJob, start: Start) -> dict[str, Any]:
     return {
         "base": {"name": job.base_name, "revision": job.base_revision, "fingerprint": job.base_fingerprint},
         "objective": settings["objective"],
+        **({"transform": settings["transform"]} if job.transform else {}),
         "train": settings["train"],
         "sentences": sentences,
         "prompt": start.prompts.text,
@@ -109,12 +147,15 @@ def _prepared(job: TrainJob, start: Start, base: Backbone, scratch: Path, group:
     device = Accelerator(mixed_precision="no").device if group.size == 1 else group.device
     assert job.sentences is not None
     longest = min(settings.max_length, base.max_length)
-    sentences = stream_sentences(job.sentences)
-    text = tokenised(base, (prompt + line for line in sentences) if prompt else sentences, longest, scratch)
+    kind = job.sentences.facts.get("kind", "sentences")
+    text = tokenised(base, stream_sentences(job.sentences), longest, scratch, kind, prompt)
+    least = job.objective.least_tokens
+    text, kept = text.at_least(least)
     if len(text) < 2:
-        raise DataError(f"{len(text)} sentences to train on", "prepare at least two")
+        short = f", {len(kept) - len(text)} others have fewer than {least} tokens" if least else ""
+        raise DataError(f"{len(text)} {kind} to train on{short}", "prepare at least two that are long enough")
     if job.dev is None:
-        probe = sample_probe(text, settings.seed, group)
+        probe = sample_probe(TokenisedText(text.column(0).tokens.cut(longest)), settings.seed, group)
     else:
         pairs = read_pairs(job.dev, job.hub)
         if len(set(pairs.scores)) < 2:
@@ -133,8 +174,10 @@ def _prepared(job: TrainJob, start: Start, base: Backbone, scratch: Path, group:
     if not settings.train_embeddings:
         for parameter in tuned.embedding_parameters():
             parameter.requires_grad_(False)
+    languages: Mapping[str, int] = job.sentences.facts.get("languages", {})
     first = partial(before_training, job, encoder, longest, group)
-    return Run(tuned, objective, text, probe, settings, encoder, scratch, device, group, first)
+    blocks = [int(part.sum()) for part in np.split(kept, np.cumsum([*languages.values()][:-1]))] if languages else []
+    return Run(tuned, objective, text, probe, settings, encoder, scratch, device, group, first, blocks)
 
 
 def _keep_freed_memory() -> None:

@@ -72,7 +72,7 @@ def test_settings_of_another_objective_are_not_inherited(tmp_path: Path) -> None
         ("summary = 3\n", "summary in recipe mine is not a text"),
         ("[train]\nseed = " + "9" * 5000, "cannot be read"),
         ("[train]\nadam_betas = " + "[" * 5000 + "]" * 5000, "lists or tables inside one another"),
-        ("[encoder]\ntransform = 'white'\n", "transform is 'white'"),
+        ("[encoder]\npooling = 'white'\n", "pooling is 'white'"),
     ],
 )
 def test_a_wrong_recipe_is_one_line(tmp_path: Path, text: str, words: str) -> None:

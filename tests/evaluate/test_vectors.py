@@ -274,3 +274,13 @@ for n in range(30):
     assert found.known.all()
     assert np.array_equal(found.vectors, np.concatenate([rows(1, seed=n).vectors for n in range(30)]))
     assert not list(tmp_path.rglob(".*.npy.*"))
+
+
+def test_the_speed_of_the_last_encoding_is_kept(tmp_path: Path) -> None:
+    kept = store(tmp_path)
+    assert kept.speed() is None
+    kept.note_speed(12.5)
+    assert store(tmp_path).speed() == 12.5
+    (kept.folder / "speed.json").write_text("{", "utf-8")
+    kept.find(TEXTS, 5)
+    assert not (kept.folder / "speed.json").exists()

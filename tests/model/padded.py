@@ -10,8 +10,11 @@ from torch import Tensor
 
 def pool(states: Sequence[Tensor], mask: Tensor, pooling: str, layer: int = -1) -> Tensor:
     """(b, d) from the L + 1 hidden states (b, t, d); `mask` is (b, t)."""
-    if pooling == "first_last":
-        return pool([(states[1] + states[layer]) / 2], mask, "mean")
+    last = layer % len(states)
+    means = {"first_last": [1, last], "embedding_last": [0, last], "last_two": [last - 1, last]}
+    means["all_layers"] = list(range(1, last + 1))
+    if pooling in means:
+        return pool([torch.stack([states[each] for each in means[pooling]]).mean(0)], mask, "mean")
     tokens = states[layer]
     if pooling == "cls":
         return tokens[:, 0]

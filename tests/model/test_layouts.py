@@ -62,6 +62,7 @@ def _assert_same(folder: Path, texts: list[str] = TEXTS) -> Encoder:
     ("pooling", "layer"),
     [
         *[("cls", -1), ("mean", -1), ("max", -1), ("first_last", -1)],
+        *[("embedding_last", -1), ("last_two", -1), ("all_layers", -1), ("embedding_last", 2)],
         *[("cls", 2), ("mean", 1), ("max", 2), ("first_last", 2), ("first_last", 1), ("cls", 0), ("mean", 0)],
     ],
 )
@@ -173,21 +174,39 @@ def test_what_sentence_transformers_saves_today_is_the_same(base: Path, pooling:
     assert _assert_same(tmp_path / "theirs").pooling == pooling
 
 
-def test_layers_averaged_by_sentence_transformers_are_first_last(bert: Path, tmp_path: Path) -> None:
+def _averaged(bert: Path, weights: list[float], start: int, folder: Path) -> Path:
     transformer = Transformer(str(bert), config_kwargs={"output_hidden_states": True})
-    weights = torch.nn.Parameter(torch.tensor([1.0, 0.0, 1.0]))
-    averaged = WeightedLayerPooling(32, num_hidden_layers=3, layer_start=1, layer_weights=weights)
-    SentenceTransformer(modules=[transformer, averaged, Pooling(32, "mean")], device="cpu").save(
-        str(tmp_path / "theirs")
-    )
-    assert _assert_same(tmp_path / "theirs").pooling == "first_last"
+    own = torch.nn.Parameter(torch.tensor(weights))
+    averaged = WeightedLayerPooling(32, num_hidden_layers=3, layer_start=start, layer_weights=own)
+    SentenceTransformer(modules=[transformer, averaged, Pooling(32, "mean")], device="cpu").save(str(folder))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("pooling", "start", "weights"),
+    [
+        ("first_last", 1, [2.0, 0.0, 2.0]),
+        ("first_last", 0, [0.0, 1.0, 0.0, 1.0]),
+        ("embedding_last", 0, [1.0, 0.0, 0.0, 1.0]),
+        ("last_two", 1, [0.0, 1.0, 1.0]),
+        ("all_layers", 1, [0.5, 0.5, 0.5]),
+    ],
+)
+def test_layers_averaged_by_sentence_transformers_have_a_name(
+    pooling: str, start: int, weights: list[float], bert: Path, tmp_path: Path
+) -> None:
+    assert _assert_same(_averaged(bert, weights, start, tmp_path / "theirs")).pooling == pooling
+
+
+def test_other_mixes_of_layers_are_refused(bert: Path, tmp_path: Path) -> None:
+    _averaged(bert, [1.0, 0.0, 1.0], 1, tmp_path / "theirs")
     for weights in (
-        *(torch.tensor([1.0, 1.0, 1.0]), torch.tensor([1.0, 1.0]), torch.tensor([1.0, torch.nan, 1.0])),
+        *(torch.tensor([1.0, 1.0]), torch.tensor([1.0, 0.5, 1.0]), torch.tensor([1.0, torch.nan, 1.0])),
         *(torch.tensor([[1.0, 0.0, 1.0]]), torch.tensor(1.0), torch.zeros(0), torch.tensor([0.0, 0.0, 0.0])),
         *(torch.tensor([torch.inf, 0.0, torch.inf]), torch.tensor([True, False, False])),
     ):
         save_file({"layer_weights": weights}, tmp_path / "theirs/1_WeightedLayerPooling/model.safetensors")
-        with pytest.raises(ModelError, match=r"average of the first and the last only|cannot be read"):
+        with pytest.raises(ModelError, match=r"plain averages only|cannot be read"):
             Encoder.load(tmp_path / "theirs")
 
 

@@ -11,7 +11,7 @@ from sentence_transformers.sentence_transformer.modules import Pooling
 
 from mlsg.errors import SettingError
 from mlsg.model.fast.packing import pack, pool_packed, pool_rows
-from mlsg.model.folder_keys import MODES
+from mlsg.model.folder_keys import LAYER_MEANS, MODES
 from mlsg.model.pooling import checked_layer
 from mlsg.model.tokens import Tokens
 
@@ -26,7 +26,8 @@ _PACKED = pack(_TOKENS, range(4), together=False)
 
 def _by_loop(states: tuple[torch.Tensor, ...], pooling: str, layer: int) -> list[list[float]]:
     last = states[layer].tolist()
-    first = states[1].tolist()
+    chosen = {"first_last": [1, layer], "embedding_last": [0, layer], "last_two": [layer - 1, layer]}.get(pooling, [])
+    chosen = chosen or [1, 2, 3][:layer]
     rows = []
     for sentence, length in enumerate(_LENGTHS):
         row = []
@@ -46,15 +47,15 @@ def _by_loop(states: tuple[torch.Tensor, ...], pooling: str, layer: int) -> list
             elif pooling == "lasttoken":
                 row.append(column[-1])
             else:
-                both = [(value + first[sentence][token][dimension]) / 2 for token, value in enumerate(column)]
-                row.append(math.fsum(both) / length)
+                summed = [math.fsum(states[k][sentence, token, dimension] for k in chosen) for token in range(length)]
+                row.append(math.fsum(summed) / length / len(chosen))
         rows.append(row)
     return rows
 
 
 @pytest.mark.parametrize(
     ("pooling", "layer"),
-    [(p, k) for p in (*MODES, "first_last") for k in range(4) if (p, k) != ("first_last", 0)],
+    [(p, k) for p in (*MODES, *LAYER_MEANS) for k in range(4) if k or p not in LAYER_MEANS],
 )
 def test_pool_equals_a_double_loop_at_every_layer(pooling: str, layer: int) -> None:
     found = pool_packed(_STATES, _PACKED, pooling, layer)
@@ -90,7 +91,7 @@ def test_what_stands_in_the_padding_does_not_matter(how: str) -> None:
     assert torch.equal(pool_rows(spoilt, _PACKED, how), pool_rows(_STATES[3], _PACKED, how))
 
 
-@pytest.mark.parametrize("pooling", [*MODES, "first_last", "cls+mean"])
+@pytest.mark.parametrize("pooling", [*MODES, *LAYER_MEANS, "cls+mean"])
 def test_gradients_are_those_of_finite_differences(pooling: str) -> None:
     states = tuple(state.clone().requires_grad_() for state in _STATES)
     assert torch.autograd.gradcheck(lambda *given: pool_packed(given, _PACKED, pooling, -1), states)

@@ -11,6 +11,7 @@ import torch
 
 from mlsg.config.recipes import EncoderSettings
 from mlsg.model.backbone import Backbone, load_backbone
+from mlsg.model.fast.packing import pack
 from mlsg.objectives.anchor import _attended, anchors_of
 from tests.model.padded import pool
 from tests.tiny_models import tiny_bert, tiny_xlmr
@@ -39,7 +40,7 @@ def gradients(base: Backbone, vectors: torch.Tensor) -> list[torch.Tensor]:
 @pytest.mark.parametrize("together", [True, False])
 def test_anchors_are_those_of_padded_sentences(pooling: str, layer: int, together: bool, base: Backbone) -> None:
     text = tokenised(base)
-    (packed,) = text.mini_batches(ROWS, 0, together=together, device=torch.device("cpu"))
+    packed = pack(text.tokens, ROWS, together=together)
     found = anchors_of(base, packed, EncoderSettings(pooling=pooling, layer=layer))  # type: ignore[arg-type]
     moved = gradients(base, found)
     ids, mask = text.tokens.batch(ROWS)
@@ -51,7 +52,7 @@ def test_anchors_are_those_of_padded_sentences(pooling: str, layer: int, togethe
 
 def test_only_first_tokens_pass_the_last_feed_forward_and_all_pass_for_others(base: Backbone) -> None:
     text = tokenised(base)
-    (packed,) = text.mini_batches(ROWS, 0, together=True, device=torch.device("cpu"))
+    packed = pack(text.tokens, ROWS, together=True)
     attended = _attended(base)
     assert attended is not None
     sizes: list[int] = []

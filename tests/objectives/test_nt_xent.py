@@ -14,8 +14,8 @@ TAU = 0.3
 
 
 def phi(u: Tensor, v: Tensor, tau: float = TAU) -> float:
-    dot = sum(float(a) * float(b) for a, b in zip(u, v, strict=True))
-    length = math.sqrt(sum(float(a) ** 2 for a in u)) * math.sqrt(sum(float(b) ** 2 for b in v))
+    dot = sum(float(a) * float(b) for a, b in zip(u.detach(), v.detach(), strict=True))
+    length = math.sqrt(sum(float(a) ** 2 for a in u.detach())) * math.sqrt(sum(float(b) ** 2 for b in v.detach()))
     return math.exp(dot / length / tau)
 
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from mlsg.train import dev
 from mlsg.train.distributed import ProcessGroup
 from mlsg.train.loop import Run, State, _Loop, fit
-from tests.train.small import Small
+from tests.train.small import COUNTS, Small
 
 CASES: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "base": ({"loss": "base"}, {}),
@@ -33,8 +33,20 @@ CASES: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "opt3-masked": ({"loss": "opt3", "mask_duplicates": True}, {"train_embeddings": True}),
     "opt3-dropout": ({"loss": "opt3", "guide_dropout": True}, {"mini_batch_size": 2}),
     "base-dropout": ({"loss": "base"}, {}),
+    "shared": ({"guide": "shared"}, {}),
+    "simcse-dropout": ({"name": "simcse"}, {}),
+    "simcse-chunks-dropout": ({"name": "simcse"}, {"mini_batch_size": 2}),
+    "simcse-triplets": ({"name": "simcse", "hard_negative_weight": 0.3, "mask_duplicates": True}, {}),
+    "bt-pairs": ({"name": "back_translation", "reg_weight": 0.1}, {"mini_batch_size": 3}),
+    "sg_bt-pairs": ({"name": "sg_bt", "reg_weight": 0.1}, {}),
+    "regression-scored_pairs": ({"name": "regression"}, {"mini_batch_size": 3}),
+    "declutr-documents": ({"name": "declutr", "min_span": 5, "max_span": 24}, {}),
+    "declutr-chunks-documents": ({"name": "declutr", "min_span": 5, "max_span": 24}, {"mini_batch_size": 2}),
 }
-TRAINED = ("base", "opt1", "opt2", "opt3", "opt3-chunks", "opt3-dropout", "base-dropout")
+TRAINED = (
+    *("base", "opt1", "opt2", "opt3", "opt3-chunks", "opt3-dropout", "base-dropout"),
+    *("simcse-dropout", "declutr-chunks-documents"),
+)
 STEPS = 20
 BATCH = 9
 """38 sentences: the fifth batch of an epoch has two, and one of three processes none."""
@@ -49,8 +61,11 @@ def prepared(
     """A small training of a case, in float32 or float64."""
     objective, changes = CASES[case]
     settings = {"batch_size": BATCH, "epochs": 9, "max_steps": STEPS, "keep": "last", **changes}
-    wanted = {"reg_weight": 0.1, "temperature": temperature, **objective}
+    warm = {} if objective.get("name") == "regression" else {"temperature": temperature}
+    wanted = {**warm, **({} if "name" in objective else {"reg_weight": 0.1}), **objective}
     small = Small(base, scratch, settings, wanted, checkpoint_every=4, kind=kind)
+    text = case.rpartition("-")[2]
+    small.text = text if text in COUNTS else "sentences"  # type: ignore[assignment]
     small.dropout = 0.1 if case.endswith("-dropout") else 0.0
     run = small.prepared()
     return dataclasses.replace(run, group=group, probe=dataclasses.replace(run.probe, group=group))

@@ -13,18 +13,28 @@ import torch
 from torch import Tensor, nn
 
 from mlsg import objectives
-from mlsg.config.recipes import EncoderSettings, TrainSettings
+from mlsg.config.recipes import EncoderSettings, Kind, TrainSettings
 from mlsg.model.backbone import Backbone, load_backbone
 from mlsg.objectives.interface import Batch, Objective, TrainingContext
+from mlsg.objectives.sequences import first_text
 from mlsg.train.dev import Probe, dev_probe, sample_probe
 from mlsg.train.loop import Run, State, fit
 from mlsg.train.schedule import draw_below, seed_of
-from mlsg.train.text import TokenisedText
+from mlsg.train.text import TokenisedText, mini_batches
 from tests.tiny_models import SENTENCES
 
 TEXT = [*SENTENCES, *(f"{left} {right}" for left, right in zip(SENTENCES, SENTENCES[3:], strict=False)), SENTENCES[0]]
 PAIRS = [(SENTENCES[i], SENTENCES[j], float((3 * i + j) % 6)) for i in range(6) for j in range(i + 1, 12)]
 HEAD = {"head_width": 48}
+WITH_HEAD = ("self_guided", "back_translation", "sg_bt")
+COUNTS = {"sentences": 1, "pairs": 2, "triplets": 3, "documents": 1, "scored_pairs": 2}
+
+
+def rows_of(kind: Kind) -> list[str]:
+    """As many rows of a kind as `TEXT` has sentences, those of a row one after the other."""
+    if kind == "documents":
+        return [" ".join([*TEXT[number:], *TEXT[:number]]) for number in range(len(TEXT))]
+    return [TEXT[(number + 7 * column) % len(TEXT)] for number in range(len(TEXT)) for column in range(COUNTS[kind])]
 
 
 @dataclass
@@ -39,6 +49,7 @@ class Small:
     dev: bool = True
     checkpoint_every: int = 100
     kind: torch.dtype = torch.float32
+    text: Kind = "sentences"
     dropout: float | None = None
     """None: as the base has it."""
 
@@ -52,7 +63,7 @@ class Small:
         base = load_backbone(str(self.folder)).to(self.kind)
         if self.dropout is not None:
             set_dropout(base, self.dropout)
-        text = tokenised(base)
+        text = tokenised(base, rows_of(self.text), self.text)
         objective = build(base, text, self.encoder, settings.seed, **self.objective)
         for part in objective.parts.values():
             part.to(self.kind)
@@ -76,20 +87,28 @@ def set_dropout(base: Backbone, p: float) -> None:
             module.p = p
 
 
-def tokenised(base: Backbone, sentences: list[str] | None = None) -> TokenisedText:
-    return TokenisedText(base.tokenize(sentences or TEXT))
+def tokenised(base: Backbone, sentences: list[str] | None = None, kind: Kind = "sentences") -> TokenisedText:
+    longest = 10_000 if kind == "documents" else None
+    tokens = base.tokenize(sentences or rows_of(kind), longest)
+    scores = np.arange(len(tokens) // 2) % 6.0 if kind == "scored_pairs" else None
+    return TokenisedText(tokens, kind, scores)
 
 
 def build(base: Backbone, text: TokenisedText, encoder: EncoderSettings, seed: int = 1, **settings: Any) -> Objective:
     context = TrainingContext(base, encoder, text, torch.device("cpu"), partial(seed_of, seed))
-    return objectives.read({"name": "self_guided", **HEAD, **settings}).build(context)
+    named = {"name": "self_guided", **settings}
+    return objectives.read({**(HEAD if named["name"] in WITH_HEAD else {}), **named}).build(context)
 
 
-def batch(text: TokenisedText, rows: list[int], epoch: int = 0, chunk: int = 0) -> Batch:
+def batch(
+    text: TokenisedText, rows: list[int], epoch: int = 0, chunk: int = 0, objective: Objective | None = None
+) -> Batch:
     def draw(purpose: str, bound: int) -> list[int]:
         return [draw_below(bound, 1, purpose, epoch, row) for row in rows]
 
-    chunks = text.mini_batches(np.asarray(rows), chunk, together=True, device=torch.device("cpu"))
+    places = np.asarray(rows)
+    sequences = objective.sequences(places, draw) if objective else first_text(text, places)
+    chunks = mini_batches(sequences, chunk, together=True, device=torch.device("cpu"))
     return Batch(rows, chunks, text.duplicates(rows), draw)
 
 

@@ -8,8 +8,10 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from mlsg.train.schedule import Plan, draw_below, order, raw_numbers, seed_of
+from mlsg.train.schedule import Plan, batches, draw_below, order, raw_numbers, seed_of
 
 
 @pytest.mark.parametrize("count", [1, 2, 17, 1000])
@@ -69,21 +71,39 @@ def test_raw_numbers_are_64_bits_wide() -> None:
 
 
 def test_the_papers_text_makes_1079_steps_the_last_of_8_sentences() -> None:
-    plan = Plan(17_256, 16, 1, 0)
+    plan = Plan([17_256], 16, 1, 0)
     assert plan.steps == 1079
-    assert len(plan.rows(1078, np.arange(17_256))) == 8
+    epoch = batches(1, 0, [17_256], 16)
+    assert len(epoch) == 1079
+    assert len(epoch[-1]) == 8
+    assert epoch[0].tolist() == order(1, 0, 17_256)[:16].tolist()
 
 
-def test_steps_cover_every_sentence_once_an_epoch() -> None:
-    plan = Plan(10, 4, 3, 0)
-    assert plan.steps == 9
-    for epoch in range(3):
-        steps = range(3 * epoch, 3 * epoch + 3)
-        assert all(plan.place(step)[0] == epoch for step in steps)
-        shuffled = order(1, epoch, 10)
-        assert sorted(int(row) for step in steps for row in plan.rows(step, shuffled)) == list(range(10))
+@given(blocks=st.lists(st.integers(1, 40), min_size=1, max_size=4), size=st.integers(2, 9), epoch=st.integers(0, 3))
+def test_steps_cover_every_row_once_an_epoch_and_a_batch_is_of_one_block(
+    blocks: list[int], size: int, epoch: int
+) -> None:
+    plan = Plan(blocks, size, 4, 0)
+    found = batches(7, epoch, blocks, size)
+    assert plan.steps == 4 * len(found)
+    assert plan.place(epoch * len(found)) == (epoch, 0)
+    assert sorted(int(row) for rows in found for row in rows) == list(range(sum(blocks)))
+    ends = np.cumsum(blocks)
+    for rows in found:
+        assert len(set(np.searchsorted(ends, rows, side="right").tolist())) == 1
+        if len(blocks) > 1:
+            own = blocks[int(np.searchsorted(ends, rows[0], side="right"))]
+            assert len(rows) <= size + 1
+            assert len(rows) > 1 or own == 1
+
+
+def test_languages_take_turns_in_an_order_drawn_for_each_epoch() -> None:
+    turns = [[int(rows[0] >= 40) for rows in batches(1, epoch, [40, 40], 4)] for epoch in (0, 1)]
+    assert sorted(turns[0]) == [0] * 10 + [1] * 10
+    assert turns[0] != sorted(turns[0])
+    assert turns[0] != turns[1]
 
 
 def test_max_steps_bounds_the_plan() -> None:
-    assert Plan(10, 4, 3, 5).steps == 5
-    assert Plan(10, 4, 1, 5).steps == 3
+    assert Plan([10], 4, 3, 5).steps == 5
+    assert Plan([10], 4, 1, 5).steps == 3

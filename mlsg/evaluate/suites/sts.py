@@ -18,10 +18,10 @@ from mlsg.cache.files import read_json, readable_json
 from mlsg.cache.versions import vector_versions
 from mlsg.config.catalog import Catalog, PairSet
 from mlsg.config.recipes import EvalSettings
-from mlsg.config.settings import table_of
+from mlsg.config.settings import shown, table_of
 from mlsg.context import Context
 from mlsg.data.pairs import GradedPairs, LocatedSet, MissingSet, locate_set, read_pairs
-from mlsg.errors import HubUnreachableError, ModelError
+from mlsg.errors import HubUnreachableError, ModelError, SettingError, nearest
 from mlsg.evaluate.baselines import BaseUnavailableError, bases_of, is_spaced, word_baselines
 from mlsg.evaluate.cosines import ENCODER, SetCosines, distinct_sentences, score_pairs, write_cosines
 from mlsg.evaluate.encoder_ref import EncoderRef
@@ -59,16 +59,26 @@ def select_sets(settings: EvalSettings, catalog: Catalog, data_root: Path | None
         sets = catalog.sets_of(code, settings.family)
         monolingual = [each for each in sets if each.languages == (code, code)]
         primaries[code] = next((each.name for each in [*monolingual, *sets]), None)
-        chosen.update({each.name: each for each in sets})
+        asked = {primaries[code] if name == "primary" else name for name in settings.sets}
+        chosen.update({each.name: each for each in sets if not asked or each.name in asked})
+    _check_names(settings, catalog)
     places = [locate_set(each, data_root, hub) for each in chosen.values()]
     located = tuple(place for place in places if isinstance(place, LocatedSet))
     skipped = tuple(Skipped(place.pair_set.name, place.why) for place in places if isinstance(place, MissingSet))
     if not located:
         why = f" ({skipped[0].set}: {skipped[0].why})" if skipped else ""
-        asked = f"of {', '.join(primaries)}" + (f" in family {settings.family}" if settings.family else "")
+        asked_for = f"of {', '.join(primaries)}" + (f" in family {settings.family}" if settings.family else "")
         remedy = "give their original files with --data-root, or run where the hub can be reached"
-        raise HubUnreachableError(f"no pair set {asked} is available{why}", remedy)
+        raise HubUnreachableError(f"no pair set {asked_for} is available{why}", remedy)
     return Selection(located, skipped, primaries)
+
+
+def _check_names(settings: EvalSettings, catalog: Catalog) -> None:
+    """Raise SettingError for a name in `eval.sets` that is no set of the languages."""
+    known = [each.name for code in settings.langs for each in catalog.sets_of(code, settings.family)]
+    for name in settings.sets:
+        if name != "primary" and name not in known:
+            raise SettingError(f"unknown set {shown(name)} in eval.sets", nearest(name, [*known, "primary"]))
 
 
 def evaluate(encoder: EncoderRef, settings: EvalSettings, context: Context) -> Scores:

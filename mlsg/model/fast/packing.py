@@ -24,7 +24,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from mlsg.errors import SettingError, nearest
-from mlsg.model.folder_keys import MODES
+from mlsg.model.folder_keys import LAYER_MEANS, MODES
 from mlsg.model.pooling import checked_layer, modes_of, wide
 from mlsg.model.tokens import Tokens
 
@@ -49,6 +49,7 @@ class Packed:
     firsts: Tensor  # (b,) int64: where each sentence's [CLS] is in a flattened (r * t)
     together: bool  # whether sentences share rows
     unpadded: Tensor | None = None  # (r, t) positions that leave out padding ids inside sentences, where there are any
+    targets: Tensor | None = None  # (r, t) int64: the id to be predicted, -1: none
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -101,7 +102,8 @@ def pack(
         flat[places] = values
         return torch.from_numpy(flat.reshape(shape))
 
-    ids = tokens.flat[np.repeat(tokens.starts[rows], lengths) + within].astype(np.int64)  # (n,)
+    at = np.repeat(tokens.starts[rows], lengths) + within  # (n,)
+    ids = tokens.flat[at].astype(np.int64)
     is_padding, unpadded = ids == tokens.padding, None
     if together and is_padding.any():
         before = np.cumsum(is_padding)  # (n,): how many up to here, then without those of earlier sentences
@@ -116,6 +118,7 @@ def pack(
         firsts=torch.from_numpy(firsts),
         together=together,
         unpadded=unpadded,
+        targets=None if tokens.targets is None else laid(tokens.targets[at].astype(np.int64), -1),
     )
 
 
@@ -125,10 +128,23 @@ def pool_packed(states: Sequence[Tensor], packed: Packed, pooling: str, layer: i
     Raises SettingError for an unknown pooling or a layer that does not exist.
     """
     chosen = checked_layer(layer, len(states) - 1, pooling)
-    if pooling == "first_last":
-        return (pool_rows(states[1], packed, "mean") + pool_rows(states[chosen], packed, "mean")) / 2
+    if pooling in LAYER_MEANS:
+        means = [pool_rows(states[each], packed, "mean") for each in LAYER_MEANS[pooling](chosen)]
+        return sum(means[1:], means[0]) / len(means)
+    if pooling == "wk":
+        from mlsg.model.wk import pool_wk
+
+        return pool_wk(states, packed, chosen)
+    if pooling == "sif":
+        raise SettingError("sif has no weights of tokens", "fit them on a text: mlsg run sif")
     pooled = [pool_rows(states[chosen], packed, how) for how in modes_of(pooling)]
     return pooled[0] if len(pooled) == 1 else torch.cat(pooled, dim=-1)
+
+
+def pool_weighted(states: Tensor, packed: Packed, token_weights: Tensor) -> Tensor:
+    """(b, d) from packed rows (r, t, d): a mean in which each token has the weight (vocabulary,) of its id."""
+    weights = token_weights[packed.ids][..., None]  # (r, t, 1)
+    return pool_rows(states * weights, packed, "mean") / pool_rows(weights, packed, "mean").clamp(min=1e-9)
 
 
 def pool_layers(states: Sequence[Tensor], packed: Packed, how: str) -> Tensor:
