@@ -30,7 +30,7 @@ def comparison_legend(found: Comparison) -> list[str]:
     lines = [
         f"Primary sets: {', '.join(found.languages.values())}",
         "spread: standard deviation of the mean over seeds; seconds: of making an encoder, its text not counted",
-        "encoded a second: sentences of these sets, by this machine",
+        "encoded a second: sentences of these sets, where they were evaluated first",
         f"minus {found.against}: paired bootstrap over pairs; p: two-sided, after Holm's correction over all rows",
     ]
     if any(row.transductive for row in found.rows):
